@@ -1,0 +1,1 @@
+"""Models of our own: MJCF written from published kinematics."""
