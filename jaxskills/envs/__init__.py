@@ -1,0 +1,1 @@
+"""Environments: the world protocol, wrappers around it, and the worlds themselves."""

@@ -1,0 +1,1 @@
+"""Wrappers: episode limit, statistics, skills as actions, fault containment, automatic reset."""
