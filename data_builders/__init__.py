@@ -1,0 +1,1 @@
+"""Builders of data sets: ArrayRecord shards with TFDS metadata, made without TensorFlow."""

@@ -1,0 +1,1 @@
+"""Planner demonstrations in random mazes, the offline data of SPiRL's maze experiment."""

@@ -1,0 +1,1 @@
+"""Readers of built data sets, and the pure samplers that turn them into batches."""
