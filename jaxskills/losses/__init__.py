@@ -1,0 +1,1 @@
+"""Objectives: arrays in, a scalar and its metrics out."""

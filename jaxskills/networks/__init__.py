@@ -1,0 +1,1 @@
+"""Flax modules: encoders of observations, skill coders, Gaussian policies and critics."""
