@@ -1,0 +1,1 @@
+"""The shell around the pure core: the loop, checkpoints, signals, metrics and devices."""

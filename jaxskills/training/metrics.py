@@ -1,0 +1,193 @@
+"""Where figures go: `metrics.jsonl`, TensorBoard events, and the fingerprint of parameters.
+
+A row is flat: `stage`, `chunk`, `env_steps`, `updates`, `wall_seconds` and one entry per metric, a
+number or, of several runs trained as one, a list of n. What is not finite is written as null, since
+JSON has no other word for it.
+"""
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto import event_pb2 as _event_pb2
+from tensorboardX.proto import summary_pb2 as _summary_pb2
+
+from jaxskills.training import storage
+from jaxskills.training.run_state import is_key
+
+Row = Mapping[str, Any]
+Figure = float | None | list[float | None]
+# Protobuf makes these classes at import, where no type checker sees them.
+event_pb2: Any = _event_pb2
+summary_pb2: Any = _summary_pb2
+_NOT_METRICS = ("stage", "chunk", "env_steps", "updates", "wall_seconds")
+
+
+def flatten(metrics: Mapping[str, Any]) -> dict[str, Figure]:
+  """Brings metrics to the host as named figures.
+
+  Args:
+    metrics: scalars or `[n]`, possibly in nested dictionaries, whose names are joined by `/`.
+  """
+  flat: dict[str, Figure] = {}
+  for path, leaf in jax.tree_util.tree_flatten_with_path(jax.device_get(metrics))[0]:
+    name, values = jax.tree_util.keystr(path, simple=True, separator="/"), np.asarray(leaf)
+    if values.ndim > 1:
+      raise ValueError(f"metric {name} must be a scalar or [n], got shape {list(values.shape)}")
+    flat[name] = [_number(value) for value in values] if values.ndim else _number(values)
+  return flat
+
+
+def mean(figure: Figure) -> float | None:
+  """One number for a figure; of several, the mean of those that are finite."""
+  if not isinstance(figure, list):
+    return figure
+  finite = [value for value in figure if value is not None]
+  return sum(finite) / len(finite) if finite else None
+
+
+def _number(value: Any) -> float | None:
+  number = float(value)
+  return number if math.isfinite(number) else None
+
+
+class Writer(Protocol):
+  """Takes rows of metrics; every method raises `UserError` if the disk fails."""
+
+  def write(self, row: Row) -> None:
+    """Adds a row."""
+    ...
+
+  def flush(self) -> None:
+    """Makes all rows so far durable; called before each checkpoint."""
+    ...
+
+  def close(self) -> None:
+    """Lets go of files."""
+    ...
+
+
+class JsonLines:
+  """Appends rows to a file, one JSON object a line."""
+
+  def __init__(self, path: Path) -> None:
+    """Opens the file for appending."""
+    self._path = path
+    with storage.disk_faults(f"write {path}"):
+      self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115  (closed by `close`)
+
+  def write(self, row: Row) -> None:
+    """Adds a row and hands it to the operating system."""
+    with storage.disk_faults(f"write {self._path}"):
+      self._file.write(json.dumps(row, allow_nan=False) + "\n")
+      self._file.flush()
+
+  def flush(self) -> None:
+    """Makes all rows durable."""
+    with storage.disk_faults(f"write {self._path}"):
+      os.fsync(self._file.fileno())
+
+  def close(self) -> None:
+    """Closes the file."""
+    with storage.disk_faults(f"write {self._path}"):
+      self._file.close()
+
+
+class TensorBoard:
+  """Writes rows as TensorBoard events, over environment steps or else over updates.
+
+  It writes in the caller's thread: tensorboardX's own writer has a thread that dies silently, and
+  then blocks its caller, when the disk is full.
+  """
+
+  def __init__(self, folder: Path, *, since: int) -> None:
+    """Opens a new events file.
+
+    Args:
+      folder: of one stage.
+      since: the step from which the stage goes on; TensorBoard then ignores later events that an
+        earlier process left. 0 at the beginning.
+    """
+    self._folder = folder
+    with storage.disk_faults(f"write {folder}"):
+      folder.mkdir(parents=True, exist_ok=True)
+      suffix = f".{os.getpid()}.{time.time_ns()}"
+      self._events = EventsWriter(str(folder / "events"), filename_suffix=suffix)
+    restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    self._add(step=since + 1 if since else 0, session_log=restart)
+
+  def write(self, row: Row) -> None:
+    """Adds a row; of several runs, the mean and each under its number."""
+    lines: dict[str, Figure] = {}
+    for name, figure in row.items():
+      if name not in _NOT_METRICS:
+        lines[name] = mean(figure)
+        if isinstance(figure, list):
+          lines |= {f"{name}/{index}": value for index, value in enumerate(figure)}
+    values = [
+      summary_pb2.Summary.Value(tag=name, simple_value=value)
+      for name, value in lines.items()
+      if value is not None
+    ]
+    self._add(step=row["env_steps"] or row["updates"], summary=summary_pb2.Summary(value=values))
+
+  def flush(self) -> None:
+    """Makes all events durable."""
+    with storage.disk_faults(f"write {self._folder}"):
+      self._events.flush()
+
+  def close(self) -> None:
+    """Closes the file."""
+    with storage.disk_faults(f"write {self._folder}"):
+      self._events.close()
+
+  def _add(self, **fields: Any) -> None:
+    event = event_pb2.Event(wall_time=time.time(), **fields)
+    with storage.disk_faults(f"write {self._folder}"):
+      self._events.write_event(event)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+  """All whole rows of a `metrics.jsonl`; a line that a crash cut short is left out."""
+  rows = []
+  if path.exists():
+    for line in path.read_text(encoding="utf-8").splitlines():
+      try:
+        rows.append(json.loads(line))
+      except ValueError:
+        continue
+  return rows
+
+
+def forget_rows_after(path: Path, stage: str, chunk: int) -> None:
+  """Drops what a stage wrote after the checkpoint from which it goes on.
+
+  Raises:
+    UserError: if the disk is full or cannot be written; the file is as before.
+  """
+  if not path.exists():
+    return
+  rows = [row for row in read_rows(path) if row["stage"] != stage or row["chunk"] <= chunk]
+  content = "".join(json.dumps(row) + "\n" for row in rows)
+  with storage.disk_faults(f"write {path}"):
+    if content.encode() != path.read_bytes():
+      storage.write_atomically(path, content.encode())
+
+
+def parameters_sha256(tree: Any) -> str:
+  """Sha256 over the bytes of all leaves, in the order of their paths: equal iff the bits are."""
+  leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+  digest = hashlib.sha256()
+  for _, leaf in sorted(leaves, key=lambda item: jax.tree_util.keystr(item[0])):
+    if is_key(leaf):
+      leaf = jax.random.key_data(leaf)
+    digest.update(np.ascontiguousarray(jax.device_get(leaf)).tobytes())
+  return digest.hexdigest()
