@@ -1,0 +1,1 @@
+"""SPiRL (Pertsch et al. 2020): skill priors for reinforcement learning."""

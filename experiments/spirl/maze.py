@@ -1,0 +1,299 @@
+"""SPiRL in the maze: a skill prior from planner demonstrations solves a sparse-reward task.
+
+  jaxskills train spirl/maze:quick
+  jaxskills train spirl/maze:full
+
+Pertsch et al. 2020, section 4.2. Demonstrations in random 20x20 mazes train a skill model and a
+one-step action prior; then SPiRL and its baselines learn to reach a goal in a maze that no
+demonstration has seen, from a reward given only near the goal. Everything that a run does follows
+from its configuration; `methods.py` has the table of methods and ablations.
+
+Ablations are one line each:
+  --config.methods=spirl,spirl_no_init,spirl_no_regularisation   (appendices F and E)
+  --config.skill_prior.horizon=5    --config.skill_prior.skill_size=2    (Fig. 6)
+  --config.data.fraction_random=0.5 --config.data.preset=mediocre         (appendix G)
+  --config.task.layout=task_east                                          (appendix H)
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxskills.config import to_plain
+from jaxskills.data_builders import registry
+from jaxskills.envs.maze import tasks
+from jaxskills.evaluation import coverage, intervals, report
+from jaxskills.experiments.spirl import exploration, methods, stages
+from jaxskills.training import loop, summary
+from jaxskills.training.progress import ProgressReport
+from jaxskills.training.workdir import Workdir, open_workdir, read_config
+
+EXPERIMENT = "spirl/maze"
+PRESETS = {
+  "quick": "20x20 maze, SPiRL and SAC; 2 CPU cores, minutes",
+  "full": "the paper's 40x40 maze, SPiRL and all baselines; hours on 2 CPU cores",
+}
+
+
+def get_config(preset: str = "quick") -> ConfigDict:
+  """The configuration of a preset; every number of the run is in it.
+
+  Raises:
+    ValueError: if there is no such preset.
+  """
+  if preset not in PRESETS:
+    raise ValueError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
+  config = ConfigDict(
+    {
+      "seed": 0,
+      "num_seeds": 1,
+      "methods": ("spirl", "sac"),
+      "task": {
+        "layout": "quick",
+        "episode_steps": tasks.QUICK_EPISODE_STEPS,
+        "goal_radius": 2.0,
+        "start_spread": 0.0,
+      },
+      "data": {"preset": "quick", "directory": "", "fraction_random": 0.0},
+      "networks": {
+        "actor_inputs": ("view",),
+        "critic_inputs": ("state",),
+        "critic_hidden": (256, 256),
+        "critic_layer_norm": False,
+        "train_encoder": False,
+      },
+      "skill_prior": {
+        "skill_size": 10,
+        "horizon": 10,
+        "width": 128,
+        "hidden": (128,) * 6,
+        "layer_norm": False,
+        "condition_on": (),
+        "beta": 0.04,
+        "loss_scaling": "paper",
+        "prior_objective": "kl",
+        "learning_rate": 1e-3,
+        "updates": 5_000,
+        "updates_per_chunk": 100,
+        "batch_size": 128,
+        "trajectories_per_chunk": 512,
+      },
+      "action_prior": {
+        "learning_rate": 1e-3,
+        "updates": 1_500,
+        "updates_per_chunk": 100,
+        "batch_size": 128,
+        "trajectories_per_chunk": 512,
+      },
+      "exploration": {"episodes": 64},
+      "rl": {
+        "env_steps": 240_000,
+        "worlds": 80,
+        "env_steps_per_update": 10,
+        "env_steps_per_chunk": 8_000,
+        "batch_size": 256,
+        "replay_capacity": 100_000,
+        "reset_pool": 64,
+        "warmup_decisions": 1_280,
+        "skill_limit": 2.0,
+        "prior_env_steps": 500_000,
+        "eval_episodes": 128,
+        "evaluate_every_steps": 24_000,
+        "final_eval_episodes": 128,
+      },
+      "sac": {
+        "gamma": 0.99,
+        "tau": 5e-3,
+        "policy_learning_rate": 3e-4,
+        "critic_learning_rate": 1e-3,
+        "alpha_learning_rate": 3e-4,
+        "target_divergence": 1.0,
+        "alpha": 0.02,
+        "alpha_min": 0.01,
+        "reward_scale": 0.1,
+        "timeouts_terminate": False,
+      },
+    }
+  )
+  if preset == "full":
+    config.methods = ("spirl", "sac", "bc_sac", "flat_prior", "ssp")
+    config.task.layout = "task"
+    config.task.episode_steps = tasks.TASK_EPISODE_STEPS
+    config.data.preset = "full"
+    config.skill_prior.updates = 20_000
+    config.action_prior.updates = 6_000
+    config.rl.env_steps = 1_500_000
+    config.rl.replay_capacity = 200_000
+    config.rl.warmup_decisions = 5_120
+    config.rl.evaluate_every_steps = 48_000
+  return config
+
+
+def train(
+  config: ConfigDict, workdir: Path, *, preset: str, overwrite: bool = False
+) -> dict[str, Any]:
+  """Runs or resumes the whole experiment and writes its summary and report.
+
+  Args:
+    config: from `get_config`, with overrides.
+    workdir: the run's folder.
+    preset: that the configuration began as.
+    overwrite: discard what is in the folder.
+
+  Returns:
+    What `summary.json` holds.
+  """
+  run = {
+    "experiment": EXPERIMENT,
+    "preset": preset,
+    "seed": config.seed,
+    "config": to_plain(config),
+  }
+  with open_workdir(workdir, run, overwrite=overwrite) as folder:
+    data = build_data(config)
+    results, reports = loop.run_stages(folder, make_stages(config, data, folder), config.seed)
+    figures = _figures(config, results, reports, data, folder)
+    main = f"rl/{config.methods[0]}"
+    written = summary.write(folder, run, figures, reports, main)
+    report.write_report(folder.path)
+  return written
+
+
+def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
+  """Evaluates every policy of a finished run with fresh episodes.
+
+  Args:
+    workdir: of a finished run.
+    episodes: per method.
+    video: also film one episode of the first method into the run's report.
+  """
+  config = ConfigDict(read_config(workdir)["config"])
+  data = data_directory(config)
+  folder = Workdir(Path(workdir).expanduser().resolve())
+  results, _ = loop.load_results(folder.path, make_stages(config, data, None))
+  config.rl.eval_episodes = episodes
+  figures = {name: _evaluate(config, name, results) for name in config.methods}
+  if video:
+    _film(config, results, folder)
+    report.write_report(folder.path)
+  return figures
+
+
+def data_directory(config: ConfigDict) -> Path:
+  """Where the demonstrations are: `config.data.directory`, or where `jaxskills data` puts them."""
+  return Path(config.data.directory or registry.default_directory(_data_name(config)))
+
+
+def build_data(config: ConfigDict) -> Path:
+  """Makes the demonstrations, unless they are there already."""
+  directory, name = data_directory(config), _data_name(config)
+  with ProgressReport() as shown:
+    shown.note(f"demonstrations: {name} in {directory}")
+    registry.build(name, directory)
+  return directory
+
+
+def _data_name(config: ConfigDict) -> str:
+  return f"maze_demos:{config.data.preset}"
+
+
+def make_stages(config: ConfigDict, data: Path, folder: Workdir | None) -> list[tuple[str, Any]]:
+  """The stages of a run in order; with a folder, the prior is judged before RL starts."""
+
+  def reinforcement(name: str) -> Any:
+    def build(results: Mapping[str, Any]) -> Any:
+      if folder is not None and name == config.methods[0]:
+        check = _check_prior(config, results, data, folder)
+        with ProgressReport() as shown:
+          shown.note(coverage.describe_check(check))
+      return stages.rl_stage(config, name, results)
+
+    return build
+
+  return [
+    (stages.SKILL_PRIOR, lambda results: stages.skill_prior_stage(config, data)),
+    (stages.ACTION_PRIOR, lambda results: stages.action_prior_stage(config, data)),
+    *((f"rl/{name}", reinforcement(name)) for name in config.methods),
+  ]
+
+
+def _check_prior(
+  config: ConfigDict, results: Mapping[str, Any], data: Path, folder: Workdir
+) -> dict[str, float]:
+  return exploration.record(config, stages.models(results), data, folder.report / "data")
+
+
+def _figures(
+  config: ConfigDict,
+  results: Mapping[str, Any],
+  reports: Mapping[str, loop.StageReport],
+  data: Path,
+  folder: Workdir,
+) -> dict[str, Any]:
+  """The final figures of all methods, of policies that no longer change."""
+  final = config.copy_and_resolve_references()
+  final.rl.eval_episodes = config.rl.final_eval_episodes
+  task = methods.make_world(config).task
+  scores = {}
+  for name in config.methods:
+    progress = reports[f"rl/{name}"].progress
+    scores[name] = {
+      **_evaluate(final, name, results),
+      "env_steps": progress.env_steps,
+      "updates": progress.updates,
+      "training_seconds": progress.wall_seconds,
+      "inputs": {
+        "actor": list(config.networks.actor_inputs),
+        "critic": list(config.networks.critic_inputs),
+      },
+    }
+  _film(config, results, folder)
+  main, *baselines = config.methods
+  return {
+    **scores[main],
+    "coverage": _check_prior(config, results, data, folder),
+    "task": {
+      "layout": config.task.layout,
+      "start": list(task.start),
+      "goal": list(task.goal),
+      "shortest_path_cells": tasks.path_cells(task),
+      "episode_steps": config.task.episode_steps,
+    },
+    "baselines": {name: scores[name] for name in baselines},
+  }
+
+
+def _evaluate(config: ConfigDict, name: str, results: Mapping[str, Any]) -> dict[str, Any]:
+  """Success rates of one trained method, with 95 % intervals over episodes, or over seeds."""
+  agent = methods.make_agent(config, methods.METHODS[name], stages.models(results))
+  score = stages.evaluator(config, agent)
+  params = results[f"rl/{name}"]["policy"]
+  scores = jax.jit(jax.vmap(score) if config.num_seeds > 1 else score)(params)
+  rates, episodes = np.atleast_1d(scores["eval/success_rate"]), config.rl.eval_episodes
+  interval = intervals.rate_interval(rates, episodes)
+  figures = {
+    "success_rate": float(rates.mean()),
+    "success_rate_ci": [float(bound) for bound in interval],
+    "success_rate_deterministic": float(np.mean(scores["eval/success_rate_deterministic"])),
+    "return": float(np.mean(scores["eval/return"])),
+    "episodes": episodes,
+    "seeds": config.num_seeds,
+  }
+  if config.num_seeds > 1:
+    figures["success_rate_by_seed"] = [float(rate) for rate in rates]
+  return figures
+
+
+def _film(config: ConfigDict, results: Mapping[str, Any], folder: Workdir) -> None:
+  """Keeps one episode of the first method (of its first seed) for the report's video."""
+  name = config.methods[0]
+  agent = methods.make_agent(config, methods.METHODS[name], stages.models(results))
+  policy = results[f"rl/{name}"]["policy"]
+  if config.num_seeds > 1:
+    policy = jax.tree.map(lambda leaf: leaf[0], policy)
+  key = jax.random.key(stages.EVALUATION_SEED)
+  exploration.record_rollout(config, agent, policy, folder.report / "data", key)

@@ -1,0 +1,182 @@
+"""The stages of a SPiRL run: two pretrained models, then one learner per method.
+
+SPiRL (Pertsch et al. 2020), appendix B: the skill model and the one-step action prior are trained
+on demonstrations once; every method then learns the task for the same number of environment steps,
+with the same number of them per update.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from jaxskills.data.maze import SkillBatch, TrajectoryFeed, sample_windows, with_random_actions
+from jaxskills.evaluation import rollouts
+from jaxskills.experiments.spirl import methods
+from jaxskills.learners.bc import make_bc
+from jaxskills.learners.skill_prior import make_skill_prior
+from jaxskills.training import off_policy
+from jaxskills.training.off_policy import OffPolicyConfig, OffPolicyState
+from jaxskills.training.run_state import Results, Stage
+from jaxskills.types import Key, Learner, Metrics, Params, Step
+
+SKILL_PRIOR, ACTION_PRIOR = "pretrain/skill_prior", "pretrain/action_prior"
+EVALUATION_SEED = 20_000  # fixed keys: every evaluation of every run sees the same random numbers
+
+
+class PretrainState(NamedTuple):
+  """All that pretraining remembers, besides the position in the data."""
+
+  learner: Any
+  key: Key
+  updates: Step
+
+
+def models(results: Results) -> dict[str, Params]:
+  """The pretrained parameters, as `methods.make_agent` takes them."""
+  return {"skill": results[SKILL_PRIOR], "action": results[ACTION_PRIOR]}
+
+
+def skill_prior_stage(config: ConfigDict, data: Path) -> Stage:
+  """Trains skill encoder, decoder and prior together (equation 4)."""
+  model, spec = methods.skill_prior_config(config), methods.make_world(config).spec()
+  learner = make_skill_prior(model, spec)
+  stage = _pretraining(SKILL_PRIOR, learner, config.skill_prior, config, data, model.horizon)
+  return stage._replace(headline=("loss/reconstruction", "loss/kl_prior"))
+
+
+def action_prior_stage(config: ConfigDict, data: Path) -> Stage:
+  """Trains the one-step prior by behaviour cloning, for "Flat Prior" and "BC + SAC"."""
+  model, spec = methods.action_prior_config(config), methods.make_world(config).spec()
+  learner = make_bc(model, spec)
+  return _pretraining(ACTION_PRIOR, learner, config.action_prior, config, data, horizon=1)
+
+
+def _pretraining(
+  name: str, learner: Learner, group: ConfigDict, config: ConfigDict, data: Path, horizon: int
+) -> Stage:
+  """Updates on windows of demonstrations: each chunk cuts its batches out of one block of them."""
+  fraction_random = config.data.fraction_random
+
+  def init(key: Key) -> PretrainState:
+    learner_key, run_key = jax.random.split(key)
+    return PretrainState(learner.init(learner_key), run_key, jnp.zeros((), jnp.int32))
+
+  def chunk(state: PretrainState, trajectories: Any) -> tuple[PretrainState, Metrics]:
+    if fraction_random > 0:
+      mix_key = jax.random.fold_in(jax.random.fold_in(state.key, state.updates), 1)
+      trajectories = with_random_actions(trajectories, mix_key, fraction_random)
+
+    def update(state: PretrainState, _: None) -> tuple[PretrainState, Metrics]:
+      cut_key, key = jax.random.split(jax.random.fold_in(state.key, state.updates))
+      batch: SkillBatch = sample_windows(trajectories, cut_key, group.batch_size, horizon)
+      trained, metrics = learner.update(state.learner, batch, key)
+      return PretrainState(trained, state.key, state.updates + 1), metrics
+
+    state, metrics = jax.lax.scan(update, state, None, length=group.updates_per_chunk)
+    return state, jax.tree.map(jnp.mean, metrics)
+
+  return Stage(
+    name=name,
+    init=init,
+    chunk=chunk,
+    chunks=-(-group.updates // group.updates_per_chunk),
+    per_chunk=group.updates_per_chunk,
+    unit="updates",
+    finish=lambda state: state.learner.params,
+    counters=lambda state: {"env_steps": jnp.zeros((), jnp.int32), "updates": state.updates},
+    feed=TrajectoryFeed(data, batch=group.trajectories_per_chunk, seed=config.seed),
+  )
+
+
+def rl_stage(config: ConfigDict, name: str, results: Results) -> Stage:
+  """Learns the task with one method, for one seed or several at once."""
+  method = methods.METHODS[name]
+  agent = methods.make_agent(config, method, models(results))
+  sizes = loop_config(config, method, agent.steps)
+  loop = off_policy.make_off_policy(
+    sizes, agent.env, agent.learner, agent.policy, agent.action_type, agent.prior
+  )
+  seeds = config.num_seeds
+  many = seeds > 1
+  if many:
+    loop = off_policy.over_seeds(loop, seeds)
+  per_chunk = sizes.worlds * agent.steps * sizes.iterations_per_chunk
+  score = evaluator(config, agent)
+
+  def total(leaf: jax.Array) -> jax.Array:
+    return leaf[0] if many else leaf
+
+  whole = jax.vmap(agent.whole) if many else agent.whole
+
+  def evaluate(state: OffPolicyState) -> Metrics:
+    policy = whole(state.learner.policy)
+    return jax.vmap(score)(policy) if many else score(policy)
+
+  return Stage(
+    name=f"rl/{name}",
+    init=loop.init,
+    chunk=lambda state, data: loop.chunk(state),
+    chunks=-(-config.rl.env_steps // per_chunk),
+    per_chunk=per_chunk,
+    unit="environment steps",
+    finish=lambda state: {"policy": whole(state.learner.policy), "critic": state.learner.critic},
+    counters=lambda state: {"env_steps": total(state.env_steps), "updates": total(state.updates)},
+    evaluate=evaluate,
+    evaluate_every=max(1, config.rl.evaluate_every_steps // per_chunk),
+    headline=("eval/success_rate", "divergence", "alpha"),
+    shardings=None if many else off_policy.place,
+  )
+
+
+def loop_config(config: ConfigDict, method: methods.Method, steps: int) -> OffPolicyConfig:
+  """Sizes of the loop: equal environment steps per update for skills and for single actions."""
+  rl = config.rl
+  updates = rl.worlds * steps / rl.env_steps_per_update
+  if updates != int(updates) or updates < 1:
+    raise ValueError(
+      f"{rl.worlds} worlds of {steps} steps a decision make {updates} updates a round at "
+      f"{rl.env_steps_per_update} environment steps per update; the number must be whole"
+    )
+  ablates_start = method.prior == "skill" and method.start == "random"
+  explore = rl.prior_env_steps // steps if ablates_start else 0
+  return OffPolicyConfig(
+    worlds=rl.worlds,
+    updates_per_iteration=int(updates),
+    iterations_per_chunk=max(1, rl.env_steps_per_chunk // (rl.worlds * steps)),
+    batch_size=rl.batch_size,
+    replay_capacity=rl.replay_capacity,
+    warmup_decisions=rl.warmup_decisions,
+    warmup_from_prior=method.start == "random",
+    prior_decisions=explore,
+    prior_fade_decisions=max(1, explore),
+  )
+
+
+def evaluator(config: ConfigDict, agent: methods.Agent) -> Callable[[Params], Metrics]:
+  """`whole policy parameters -> metrics` over episodes with fixed keys.
+
+  `eval/success_rate` is of the policy as it trains and as the paper evaluates it, with sampled
+  skills; `eval/success_rate_deterministic` of its mean, which from one fixed start is 0 or 1.
+  """
+  decisions = config.task.episode_steps // agent.steps
+  key = jax.random.key(EVALUATION_SEED)
+
+  def score(params: Params) -> Metrics:
+    def play(plan: Callable[..., jax.Array]) -> Metrics:
+      episodes = rollouts.play_many(agent.single, plan, key, config.rl.eval_episodes, decisions)
+      return rollouts.summarize(episodes)
+
+    sampled = play(lambda observation, key: agent.plan(params, observation, key))
+    mean = play(lambda observation, key: agent.plan(params, observation))
+    return {
+      "eval/success_rate": sampled["success_rate"],
+      "eval/return": sampled["return"],
+      "eval/success_rate_deterministic": mean["success_rate"],
+      "eval/episodes": jnp.asarray(config.rl.eval_episodes, jnp.float32),
+    }
+
+  return score

@@ -1,0 +1,1 @@
+"""Judging what was learned: intervals, rollouts, coverage, plots, videos and the report."""

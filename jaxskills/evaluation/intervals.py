@@ -1,0 +1,137 @@
+"""Confidence intervals for the figures that runs report, in NumPy.
+
+A success rate of one run is a proportion of episodes (Wilson's score interval); a figure of several
+seeds is a mean over few independent runs (Student's t, because with three seeds a bootstrap has
+only ten distinct resamples and is far too narrow). One seed says nothing about the spread between
+seeds: then the interval of a mean is NaN, and plots draw no band.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import special
+
+CONFIDENCE = 0.95
+
+
+class Interval(NamedTuple):
+  """Lower and upper bound; arrays where several intervals were asked for at once."""
+
+  low: Any
+  high: Any
+
+
+def wilson(successes, trials, confidence: float = CONFIDENCE) -> Interval:
+  """Wilson's score interval for a proportion (Wilson 1927).
+
+  Unlike the normal approximation it is honest at 0 and 1: no success in 100 episodes still allows
+  a rate of up to .037.
+
+  Args:
+    successes: how many trials succeeded, scalar or array.
+    trials: how many there were, at least 1.
+    confidence: coverage of the two-sided interval.
+
+  Raises:
+    ValueError: if there are no trials, or more successes than trials.
+  """
+  successes, trials = np.asarray(successes, np.float64), np.asarray(trials, np.float64)
+  if np.any(trials < 1):
+    raise ValueError(f"a success rate needs at least one trial, got {trials.min():g}")
+  if np.any(successes < 0) or np.any(successes > trials):
+    raise ValueError(f"successes must lie in 0..{trials.max():g}, got {successes.max():g}")
+  z = special.ndtri(0.5 + confidence / 2)
+  rate = successes / trials
+  shrink = 1.0 / (1.0 + z**2 / trials)
+  centre = shrink * (rate + z**2 / (2 * trials))
+  half = shrink * z * np.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
+  # At 0 and 1 the bound is exact; rounding must not push it past the rate itself.
+  return Interval(np.minimum(np.maximum(centre - half, 0.0), rate),
+                  np.maximum(np.minimum(centre + half, 1.0), rate))
+
+
+def mean_interval(values, confidence: float = CONFIDENCE) -> Interval:
+  """Student's t interval of the mean over the first axis (the seeds).
+
+  Args:
+    values: `[seeds, ...]`; NaN marks a seed that has no value there.
+    confidence: coverage of the two-sided interval.
+
+  Returns:
+    Bounds of shape `[...]`, NaN where fewer than two seeds have a value.
+  """
+  values = np.asarray(values, np.float64)
+  known = np.isfinite(values)
+  count = known.sum(axis=0)
+  divisor = np.maximum(count, 1)
+  mean = np.where(known, values, 0.0).sum(axis=0) / divisor
+  squares = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0)
+  degrees = np.maximum(count - 1, 1)
+  reach = special.stdtrit(degrees, 0.5 + confidence / 2)
+  half = np.where(count >= 2, reach * np.sqrt(squares / degrees / divisor), np.nan)
+  return Interval(mean - half, mean + half)
+
+
+def rate_interval(rates, episodes: int | float, confidence: float = CONFIDENCE) -> Interval:
+  """The interval that a success rate is reported with, for one seed or several.
+
+  One seed has Wilson's interval of its episodes. Several have Student's t over seeds, cut to
+  [0, 1] and never narrower than Wilson's of all their episodes together: three seeds that all
+  happen to score 1.0 do not prove certainty.
+
+  Args:
+    rates: success rate of each seed, `[seeds, ...]` or a scalar; NaN where a seed has none.
+    episodes: evaluation episodes of each seed.
+    confidence: coverage of the two-sided interval.
+
+  Returns:
+    Bounds of shape `[...]`, NaN where no seed has a value.
+  """
+  rates = np.atleast_1d(np.asarray(rates, np.float64))
+  known = np.isfinite(rates)
+  trials = episodes * known.sum(axis=0)
+  successes = np.clip(episodes * np.where(known, rates, 0.0).sum(axis=0), 0.0, trials)
+  pooled = wilson(successes, np.where(trials > 0, trials, 1.0), confidence)
+  between = mean_interval(rates, confidence)
+  low = np.clip(np.fmin(pooled.low, between.low), 0.0, 1.0)
+  high = np.clip(np.fmax(pooled.high, between.high), 0.0, 1.0)
+  return Interval(np.where(trials > 0, low, np.nan), np.where(trials > 0, high, np.nan))
+
+
+def bootstrap_interval(
+  values, confidence: float = CONFIDENCE, resamples: int = 10_000, seed: int = 0
+) -> Interval:
+  """Percentile bootstrap of the mean over the first axis, for many samples of unknown shape.
+
+  Meant for per-episode quantities (returns, displacements), not for a handful of seeds.
+
+  Args:
+    values: `[samples, ...]`, at least two.
+    confidence: coverage of the two-sided interval.
+    resamples: how many resampled means.
+    seed: of NumPy's generator; the same seed gives the same interval.
+
+  Raises:
+    ValueError: if there are fewer than two samples.
+  """
+  values = np.asarray(values, np.float64)
+  if len(values) < 2:
+    raise ValueError(f"a bootstrap needs at least two samples, got {len(values)}")
+  generator = np.random.default_rng(seed)
+  means = np.empty((resamples, *values.shape[1:]))
+  block = max(1, 10_000_000 // values.size)  # resamples at a time, to bound memory
+  for first in range(0, resamples, block):
+    many = min(block, resamples - first)
+    chosen = generator.integers(len(values), size=(many, len(values)))
+    means[first : first + many] = values[chosen].mean(axis=1)
+  tail = (1 - confidence) / 2
+  return Interval(np.quantile(means, tail, axis=0), np.quantile(means, 1 - tail, axis=0))
+
+
+def format_interval(interval: Interval | tuple[float, float] | list[float]) -> str:
+  """`0.93 to 0.99`, for tables and legends; an em dash where it is unknown."""
+  low, high = (float(bound) for bound in interval)
+  if not (math.isfinite(low) and math.isfinite(high)):
+    return "\u2014"
+  return f"{low:.2f} to {high:.2f}"

@@ -1,0 +1,174 @@
+"""What a run keeps for its report: exploration paths and one rollout, as npz files without pickles.
+
+Three files in `<workdir>/report/data`, each written by the experiment and read by the report:
+`exploration.npz` (SPiRL's Fig. 5), `rollout.npz` (the film) and `reuse.npz` (training rollouts
+towards several goals, Fig. 13). Positions are (row, column) in metres, as in the environment.
+"""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxskills.errors import UserError
+
+EXPLORATION, ROLLOUT, REUSE = "exploration.npz", "rollout.npz", "reuse.npz"
+
+
+class Exploration(NamedTuple):
+  """Rollouts of several ways of acting on one layout."""
+
+  walls: np.ndarray
+  """`[rows, columns]`, true where solid."""
+  start: np.ndarray
+  """(row, column) of the start cell."""
+  goal: np.ndarray
+  """(row, column) of the goal cell."""
+  positions: dict[str, np.ndarray]
+  """By name: `[episodes, time, 2]`, m, one per control step."""
+  skill_horizon: int = 10
+  """Steps per skill, for the displacement of a skill."""
+  goal_radius: float = 2.0
+  """m around the centre of the goal cell."""
+  demonstrations: np.ndarray | None = None
+  """Demonstrations to compare displacements with, `[episodes, time, 2]`, NaN past their ends."""
+
+
+class Rollout(NamedTuple):
+  """One episode of the trained policy."""
+
+  states: np.ndarray
+  """`[time, 4]`: row, column (m), their velocities (m/s)."""
+  walls: np.ndarray
+  start: np.ndarray
+  goal: np.ndarray
+  goal_radius: float = 2.0
+  step_seconds: float = 0.01
+
+  @property
+  def goal_distance(self) -> np.ndarray:
+    """From each state to the centre of the goal cell, `[time]`, m."""
+    centre = np.asarray(self.goal, np.float64) + 0.5
+    return np.linalg.norm(np.asarray(self.states, np.float64)[:, :2] - centre, axis=1)
+
+  def until_goal(self, hold_seconds: float) -> "Rollout":
+    """The rollout up to `hold_seconds` after the goal is first reached; whole if it never is."""
+    reached = np.flatnonzero(self.goal_distance <= self.goal_radius)
+    if not reached.size:
+      return self
+    last = reached[0] + round(hold_seconds / self.step_seconds)
+    return self._replace(states=self.states[: last + 1])
+
+
+class Reuse(NamedTuple):
+  """Rollouts collected while training towards several goals with one prior."""
+
+  walls: np.ndarray
+  start: np.ndarray
+  goals: dict[str, np.ndarray]
+  """By task: (row, column) of its goal cell."""
+  positions: dict[str, np.ndarray]
+  """By task: `[episodes, time, 2]`, m."""
+  env_steps: dict[str, np.ndarray]
+  """By task: environment steps of training before each episode, `[episodes]`."""
+  goal_radius: float = 2.0
+
+
+def save_exploration(folder: Path, exploration: Exploration) -> Path:
+  """Writes `exploration.npz` into `folder` (usually `<workdir>/report/data`)."""
+  fields = exploration._asdict()
+  positions = fields.pop("positions")
+  if fields["demonstrations"] is None:
+    del fields["demonstrations"]
+  fields["names"] = np.array(list(positions))
+  fields |= {f"positions_{name}": value for name, value in positions.items()}
+  return _save(Path(folder) / EXPLORATION, fields)
+
+
+def save_rollout(folder: Path, rollout: Rollout) -> Path:
+  """Writes `rollout.npz` into `folder`."""
+  return _save(Path(folder) / ROLLOUT, rollout._asdict())
+
+
+def save_reuse(folder: Path, reuse: Reuse) -> Path:
+  """Writes `reuse.npz` into `folder`."""
+  fields = {"walls": reuse.walls, "start": reuse.start, "goal_radius": reuse.goal_radius}
+  fields["names"] = np.array(list(reuse.goals))
+  for name in reuse.goals:
+    fields[f"goal_{name}"] = reuse.goals[name]
+    fields[f"positions_{name}"] = reuse.positions[name]
+    fields[f"env_steps_{name}"] = reuse.env_steps[name]
+  return _save(Path(folder) / REUSE, fields)
+
+
+def load_exploration(folder: Path) -> Exploration:
+  """Reads `exploration.npz`; see `_load` for errors."""
+  fields = _load(Path(folder) / EXPLORATION, ("walls", "start", "goal", "names"))
+  names = [str(name) for name in fields.pop("names")]
+  return Exploration(
+    fields["walls"].astype(bool),
+    fields["start"],
+    fields["goal"],
+    {name: fields[f"positions_{name}"] for name in names if f"positions_{name}" in fields},
+    int(fields.get("skill_horizon", 10)),
+    float(fields.get("goal_radius", 2.0)),
+    fields.get("demonstrations"),
+  )
+
+
+def load_rollout(folder: Path) -> Rollout:
+  """Reads `rollout.npz`; a layout that it lacks is taken from `exploration.npz` beside it."""
+  fields = _load(Path(folder) / ROLLOUT, ("states",))
+  if "walls" not in fields:
+    fields = load_exploration(folder)._asdict() | fields
+  return Rollout(
+    fields["states"],
+    fields["walls"].astype(bool),
+    fields["start"],
+    fields["goal"],
+    float(fields.get("goal_radius", 2.0)),
+    float(fields.get("step_seconds", 0.01)),
+  )
+
+
+def load_reuse(folder: Path) -> Reuse:
+  """Reads `reuse.npz`; see `_load` for errors."""
+  fields = _load(Path(folder) / REUSE, ("walls", "start", "names"))
+  names = [str(name) for name in fields["names"]]
+  return Reuse(
+    fields["walls"].astype(bool),
+    fields["start"],
+    {name: fields[f"goal_{name}"] for name in names},
+    {name: fields[f"positions_{name}"] for name in names},
+    {name: fields[f"env_steps_{name}"] for name in names},
+    float(fields.get("goal_radius", 2.0)),
+  )
+
+
+def _save(path: Path, fields: dict[str, Any]) -> Path:
+  path.parent.mkdir(parents=True, exist_ok=True)
+  partial = path.with_suffix(".partial")
+  with open(partial, "wb") as file:
+    np.savez_compressed(file, allow_pickle=False, **fields)
+  os.replace(partial, path)
+  return path
+
+
+def _load(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
+  """Reads every array of an npz.
+
+  Raises:
+    FileNotFoundError: if there is no such file.
+    UserError: if it is damaged, holds pickles, or lacks an array, naming which.
+  """
+  try:
+    with np.load(path, allow_pickle=False) as archive:
+      fields = {name: archive[name] for name in archive.files}
+  except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    raise UserError(f"{path} is damaged ({error}); run the experiment again") from None
+  missing = [name for name in needed if name not in fields]
+  if missing:
+    raise UserError(f"{path} lacks {', '.join(missing)}; it was not written by this version")
+  return fields

@@ -1,0 +1,131 @@
+"""Writes `report/` of a run: figures, a film, and `index.html` that explains them.
+
+Reads what is there and says what is not: a run that was stopped, that has no baselines or recorded
+no exploration still gets a page. Nothing is trained or simulated here.
+"""
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxskills.errors import UserError
+from jaxskills.evaluation import comparison, intervals, page, plots, run_records
+from jaxskills.evaluation.report_record import Report, as_object, reason
+from jaxskills.evaluation.report_sections import SECTIONS
+
+
+def write_report(workdir: str | Path) -> Path:
+  """Writes the report of a run, or of a folder of runs, from what they left behind.
+
+  Args:
+    workdir: holds `metrics.jsonl`, `summary.json` and `report/data/*.npz`, all optional; runs in
+      folders below it are drawn too (several seeds, or baselines of their own).
+
+  Returns:
+    Path of `report/index.html`.
+
+  Raises:
+    UserError: if there is no such folder or it cannot be written to. Whatever else is missing or
+      damaged is left out and noted on the page.
+  """
+  workdir = Path(workdir)
+  if not workdir.is_dir():
+    raise UserError(f"{workdir} is no run folder; give the --workdir of a run")
+  runs = run_records.find_runs(workdir)
+  if not runs or runs[0].folder != workdir:
+    runs.insert(0, run_records.read_run(workdir))
+  report = Report(workdir / "report", runs, run_records.methods(runs), [])
+  if not report.summary:
+    report.notes.append(
+      "There is no summary.json: the run has not finished. Figures are of evaluations so far."
+    )
+  for run in runs:
+    if run.skipped:
+      name = (run.folder / "metrics.jsonl").relative_to(workdir)
+      lines = "line" if run.skipped == 1 else "lines"
+      report.notes.append(f"{run.skipped} unreadable {lines} of {name} left out.")
+  try:
+    report.folder.mkdir(exist_ok=True)
+    partial = report.folder / "index.html.partial"
+    partial.touch()  # whether it can be written to is better known before drawing
+    sections = [page.Section(name, body) for name in SECTIONS if (body := _section(report, name))]
+    partial.write_text(page.document(_title(report), _lead(report), sections), encoding="utf-8")
+    os.replace(partial, report.folder / "index.html")
+  except OSError as error:
+    raise UserError(f"cannot write the report to {report.folder}: {error.strerror}") from None
+  return report.folder / "index.html"
+
+
+def _section(report: Report, name: str) -> str:
+  """A section's HTML, or nothing and a note why."""
+  try:
+    return SECTIONS[name](report)
+  except Exception as error:  # a page must come out of whatever a run left
+    report.notes.append(f"{name}: left out, {reason(error)}")
+    return ""
+
+
+def _title(report: Report) -> str:
+  known = {**report.runs[0].config, **report.summary}
+  experiment, preset = known.get("experiment"), known.get("preset")
+  if not experiment:
+    return report.folder.parent.resolve().name
+  return f"{experiment}:{preset}" if preset else str(experiment)
+
+
+def _lead(report: Report) -> str:
+  """Title, headline and the facts of the task."""
+  html = f"<h1>{page.escape(_title(report))}</h1>" + page.paragraph("jaxskills run report", "soft")
+  html += _headline(report)
+  summary, task = report.summary, as_object(report.figures.get("task"))
+  pairs = [
+    ("Layout", task.get("layout")),
+    ("Start to goal (row, column)", _places(task)),
+    ("Shortest path", _with_unit(task.get("shortest_path_cells"), "cells")),
+    ("Episode", _with_unit(task.get("episode_steps"), "control steps")),
+    ("Evaluation episodes", report.figures.get("episodes")),
+    ("Seed", summary.get("seed", report.runs[0].config.get("seed"))),
+    ("Device", _device(summary.get("device"))),
+    ("Wall time", page.duration(summary.get("wall_seconds"))),
+  ]
+  html += page.facts([(name, value) for name, value in pairs if value not in (None, "")])
+  return html + page.notes(report.notes)
+
+
+def _headline(report: Report) -> str:
+  rows = comparison.compare(report.runs, report.methods)
+  if not rows or not math.isfinite(rows[0].success_rate):
+    return ""
+  first = rows[0]
+  label = page.escape(plots.looks([first.name])[first.name].label)
+  text = f"<b>{label} reaches the goal in {100 * first.success_rate:.0f} %</b> of "
+  text += "evaluation episodes" if math.isnan(first.episodes) else (
+    f"{page.count(first.episodes)} evaluation episodes"
+  )
+  bounds = intervals.format_interval(first.interval)
+  if bounds != page.UNKNOWN:
+    text += f" (95 % interval {bounds})"
+  if not first.is_final:
+    text += ", at the last evaluation during training"
+  return f'<p class="headline">{text}.</p>'
+
+
+def _device(value: Any) -> Any:
+  if isinstance(value, Mapping):
+    return ", ".join(str(part) for part in value.values())
+  return value
+
+
+def _with_unit(value: Any, unit: str) -> str:
+  text = page.count(value)
+  return "" if text == page.UNKNOWN else f"{text} {unit}"
+
+
+def _places(task: Mapping[str, Any]) -> str:
+  """`(10, 24) to (18, 8)`, or nothing if either is unknown."""
+  places = [task.get(name) for name in ("start", "goal")]
+  if not all(isinstance(place, list | tuple) for place in places):
+    return ""
+  return " to ".join(f"({', '.join(str(value) for value in place or ())})" for place in places)

@@ -1,0 +1,210 @@
+"""The sections of a report: each reads some of what a run left and returns HTML.
+
+A section raises when what it needs is missing; the report then leaves it out and says why.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxskills.evaluation import comparison, intervals, page, plots, report_maze, run_records
+from jaxskills.evaluation.plots import Line, Panel
+from jaxskills.evaluation.report_record import Report, picture
+from jaxskills.evaluation.run_records import Curve
+
+# Evaluations beside `eval/success_rate`, and how the policy of that one then acts.
+_OTHER_EVALUATIONS = {
+  "eval/success_rate_deterministic": ("deterministic", "sampled"),
+  "eval/success_rate_stochastic": ("sampled", "deterministic"),
+}
+_SPREAD = 20.0  # largest over median, from which on divergences are drawn on a log axis
+
+
+def methods_table(report: Report) -> str:
+  """What every method sees, how much it trained, how often it succeeds."""
+  rows = comparison.compare(report.runs, report.methods)
+  if not rows:
+    raise ValueError("no method was trained or reported")
+  look = plots.looks([row.name for row in rows])
+  lines = [
+    (
+      look[row.name].label,
+      row.actor or page.UNKNOWN,
+      row.critic or page.UNKNOWN,
+      page.count(row.env_steps),
+      page.rate(row.success_rate) + ("" if row.is_final else "*"),
+      intervals.format_interval(row.interval),
+      page.count(row.episodes) + (f" ({row.seeds} seeds)" if row.seeds > 1 else ""),
+      page.count(row.seconds),
+    )
+    for row in rows
+  ]
+  caption = (
+    f"Success: the goal was reached at least once in the episode, {_policy(report)} policy."
+  )
+  if not all(row.is_final for row in rows):
+    caption += " * Last evaluation during training; no final figure was recorded."
+  header = (
+    "Method", "Actor sees", "Critic sees", "Environment steps", "Success rate", "95 % interval",
+    "Evaluation episodes", "Training (s)",
+  )
+  return page.table(
+    header, lines, numbers=(3, 4, 5, 6, 7), caption=caption, is_first_marked=True
+  )
+
+
+def learning(report: Report) -> str:
+  """Success rate of all methods over training."""
+  curves = _curves(report, "eval/success_rate")
+  if not curves:
+    raise ValueError("no evaluation was logged")
+  seeds = max(len(curve.values) for curve in curves.values())
+  band = (
+    f"mean of {seeds} seeds; bands are 95 % intervals over seeds"
+    if seeds > 1
+    else "one seed; bands are 95 % intervals of the evaluation episodes"
+    if any(np.isfinite(curve.episodes) for curve in curves.values())
+    else "one seed, hence no bands"
+  )
+  return picture(
+    report, plots.learning_curves(curves, _policy(report)), "learning_curves.png",
+    "Success rate against environment steps of every method",
+    f"Success rate of the {_policy(report)} policy in evaluations during training ({band}).",
+  )
+
+
+def skill_prior(report: Report) -> str:
+  """Training of the skill model, term by term."""
+
+  def line(names: tuple[str, ...], label: str, color: str, dashes: Any = "-") -> list[Line]:
+    stage = "pretrain/skill_prior"
+    found = [run_records.curve(report.runs, stage, name, x="updates") for name in names]
+    return [Line(label, curve, color, dashes) for curve in found if curve is not None][:1]
+
+  dashed = (0, (5, 2))
+  content = [
+    Panel(
+      "Reconstruction of actions", "loss per skill",
+      line(("loss/reconstruction", "reconstruction"), "reconstruction", plots.BLACK),
+    ),
+    Panel(
+      "Divergence of the posterior", "KL (nats)",
+      line(("loss/kl_prior", "prior"), "from the learned prior", plots.BLUE)
+      + line(
+        ("loss/kl_standard", "regularization"), "from the unit Gaussian", plots.VERMILLION, dashed
+      ),
+    ),
+  ]
+  moved = line(("coverage/displacement_per_skill",), "prior rollouts", plots.GREEN)
+  if moved and len(moved[0].curve.x) > 1:
+    wanted = line(
+      ("coverage/demonstrated_displacement_per_skill",), "demonstrations", plots.GREY, dashed
+    )
+    content.append(Panel("Displacement per skill", "m", moved + wanted))
+  return picture(
+    report, plots.panels(content, "updates", columns=3), "skill_prior.png",
+    "Losses of the skill prior during training",
+    "Training of the skill model: terms of its loss per batch. The prior tells something about "
+    "skills where the divergence from it is clearly below that from the unit Gaussian.",
+  )
+
+
+def reinforcement(report: Report) -> str:
+  """Divergence from the prior, its weight, and success rates during training."""
+  look = plots.looks([method.name for method in report.methods])
+
+  def lines(metric: str) -> list[Line]:
+    return [
+      Line(look[name].label, curve, look[name].color, look[name].dashes)
+      for name, curve in _curves(report, metric).items()
+    ]
+
+  divergences = lines("divergence") or lines("kl")
+  targets = [
+    Line("target", curve, plots.BLACK, (0, (1, 2)), 1.4)
+    for curve in _curves(report, "target_divergence").values()
+  ]
+  content = [
+    Panel("Divergence from the prior", "KL (nats)", divergences + targets,
+          is_log=_is_spread(divergences)),
+    Panel("Weight of the divergence", "alpha", _positive(lines("alpha")), is_log=True),
+    Panel("Episodes during training", "success rate", lines("episode/success_rate"), is_rate=True),
+  ]
+  content += [
+    Panel(f"Evaluation, {policy} policy", "success rate", lines(metric), is_rate=True)
+    for metric, (policy, _) in _OTHER_EVALUATIONS.items()
+  ]
+  return picture(
+    report, plots.panels(content, "environment steps"), "reinforcement.png",
+    "Divergence, alpha and success rates during reinforcement learning",
+    "Inside reinforcement learning. The dual update of alpha drives the divergence to its target; "
+    "a divergence that stays above it means that the policy pulls away from the prior.",
+  )
+
+
+def run_facts(report: Report) -> str:
+  """Counters of all stages, versions, hashes."""
+  header = ("Stage", "Updates", "Environment steps", "Seconds")
+  rows = []
+  for stage in run_records.stages(report.runs, ""):
+    last = run_records.last_row(report.runs, stage)
+    rows.append((stage, *(page.count(last.get(name))
+                          for name in ("updates", "env_steps", "wall_seconds"))))
+  html = ""
+  if rows:
+    html = page.table(
+      header, rows, numbers=(1, 2, 3), caption="Counters at the last row that each stage logged."
+    )
+  summary = report.summary
+  versions = summary.get("versions")
+  if isinstance(versions, Mapping):
+    versions = ", ".join(f"{name} {version}" for name, version in versions.items())
+  pairs = [
+    ("Updates", page.count(summary.get("updates"))),
+    ("Environment steps", page.count(summary.get("env_steps"))),
+    ("Steps per second", page.count(summary.get("steps_per_second"))),
+    ("Compilation", page.duration(summary.get("compile_seconds"))),
+    ("Git", summary.get("git")),
+    ("Versions", versions),
+    ("Parameters (sha256)", summary.get("parameters_sha256")),
+  ]
+  return html + page.facts([pair for pair in pairs if pair[1] not in (None, "", page.UNKNOWN)])
+
+
+SECTIONS: dict[str, Callable[[Report], str]] = {
+  "Methods": methods_table,
+  "Learning curves": learning,
+  "Rollout": report_maze.rollout,
+  "Exploration": report_maze.exploration,
+  "Skill prior": skill_prior,
+  "Reinforcement learning": reinforcement,
+  "Reuse of the prior": report_maze.reuse,
+  "Run": run_facts,
+}
+
+
+def _curves(report: Report, metric: str) -> dict[str, Curve]:
+  found = {
+    method.name: run_records.curve(method.runs, method.stage, metric) for method in report.methods
+  }
+  return {name: curve for name, curve in found.items() if curve is not None}
+
+
+def _policy(report: Report) -> str:
+  """How the policy of `eval/success_rate` acts: not as that of the evaluation beside it."""
+  for metric, (_, policy) in _OTHER_EVALUATIONS.items():
+    if _curves(report, metric):
+      return policy
+  return "evaluated"
+
+
+def _positive(lines: list[Line]) -> list[Line]:
+  """Only what a log axis can show."""
+  return [line for line in lines if bool((line.curve.values > 0).any())]
+
+
+def _is_spread(lines: list[Line]) -> bool:
+  values = np.concatenate([line.curve.values.ravel() for line in lines]) if lines else np.ones(1)
+  values = values[np.isfinite(values)]
+  return bool(values.size and values.min() > 0 and values.max() > _SPREAD * np.median(values))
