@@ -77,7 +77,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
         "loss_scaling": "paper",
         "prior_objective": "kl",
         "learning_rate": 1e-3,
-        "updates": 5_000,
+        "updates": 4_000,
         "updates_per_chunk": 100,
         "batch_size": 128,
         "trajectories_per_chunk": 512,
@@ -91,14 +91,14 @@ def get_config(preset: str = "quick") -> ConfigDict:
       },
       "exploration": {"episodes": 64},
       "rl": {
-        "env_steps": 240_000,
+        "env_steps": 360_000,
         "worlds": 80,
         "env_steps_per_update": 10,
         "env_steps_per_chunk": 8_000,
         "batch_size": 256,
         "replay_capacity": 100_000,
         "reset_pool": 64,
-        "warmup_decisions": 1_280,
+        "warmup_env_steps": 8_000,
         "skill_limit": 2.0,
         "prior_env_steps": 500_000,
         "eval_episodes": 128,
@@ -128,7 +128,6 @@ def get_config(preset: str = "quick") -> ConfigDict:
     config.action_prior.updates = 6_000
     config.rl.env_steps = 1_500_000
     config.rl.replay_capacity = 200_000
-    config.rl.warmup_decisions = 5_120
     config.rl.evaluate_every_steps = 48_000
   return config
 
