@@ -58,7 +58,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
         "goal_radius": 2.0,
         "start_spread": 0.0,
       },
-      "data": {"preset": "quick", "directory": "", "fraction_random": 0.0},
+      "data": {"preset": "quick", "trajectories": 0, "directory": "", "fraction_random": 0.0},
       "networks": {
         "actor_inputs": ("view",),
         "critic_inputs": ("state",),
@@ -91,11 +91,11 @@ def get_config(preset: str = "quick") -> ConfigDict:
       },
       "exploration": {"episodes": 64},
       "rl": {
-        "env_steps": 360_000,
+        "env_steps": 320_000,
         "worlds": 80,
         "env_steps_per_update": 10,
         "env_steps_per_chunk": 8_000,
-        "batch_size": 256,
+        "batch_size": 128,
         "replay_capacity": 100_000,
         "reset_pool": 64,
         "warmup_env_steps": 8_000,
@@ -127,6 +127,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
     config.skill_prior.updates = 20_000
     config.action_prior.updates = 6_000
     config.rl.env_steps = 1_500_000
+    config.rl.batch_size = 256
     config.rl.replay_capacity = 200_000
     config.rl.evaluate_every_steps = 48_000
   return config
@@ -184,20 +185,21 @@ def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
 
 def data_directory(config: ConfigDict) -> Path:
   """Where the demonstrations are: `config.data.directory`, or where `jaxskills data` puts them."""
-  return Path(config.data.directory or registry.default_directory(_data_name(config)))
+  if config.data.directory:
+    return Path(config.data.directory)
+  usual = registry.default_directory(f"maze_demos:{config.data.preset}")
+  number = config.data.trajectories  # 0 takes the preset's
+  return usual.with_name(f"{usual.name}_{number}") if number else usual
 
 
 def build_data(config: ConfigDict) -> Path:
   """Makes the demonstrations, unless they are there already."""
-  directory, name = data_directory(config), _data_name(config)
+  directory, name = data_directory(config), f"maze_demos:{config.data.preset}"
+  number = config.data.trajectories
   with ProgressReport() as shown:
     shown.note(f"demonstrations: {name} in {directory}")
-    registry.build(name, directory)
+    registry.build(name, directory, **({"trajectories": number} if number else {}))
   return directory
-
-
-def _data_name(config: ConfigDict) -> str:
-  return f"maze_demos:{config.data.preset}"
 
 
 def make_stages(config: ConfigDict, data: Path, folder: Workdir | None) -> list[tuple[str, Any]]:

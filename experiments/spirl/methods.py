@@ -152,7 +152,7 @@ def make_agent(
   env = shown
   if method.skills:
     env = SkillStep(env, decode, horizon, skill_size=size, skill_limit=limit)
-  env = AutoReset(Quarantine(EpisodeStatistics(env)), config.rl.reset_pool)
+  env = AutoReset(EpisodeStatistics(Quarantine(env)), config.rl.reset_pool)
 
   whole_network = GaussianPolicy(size, model.inputs, model.hidden, model.layer_norm)
   network = whole_network.clone(inputs=seen_by_actor)

@@ -45,7 +45,7 @@ def skill_prior_stage(config: ConfigDict, data: Path) -> Stage:
   model, spec = methods.skill_prior_config(config), methods.make_world(config).spec()
   learner = make_skill_prior(model, spec)
   stage = _pretraining(SKILL_PRIOR, learner, config.skill_prior, config, data, model.horizon)
-  return stage._replace(headline=("loss/reconstruction", "loss/kl_prior"))
+  return stage._replace(headline=("reconstruction", "prior"))
 
 
 def action_prior_stage(config: ConfigDict, data: Path) -> Stage:

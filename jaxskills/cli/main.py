@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   except UserError as error:
     return _complain(str(error), code=2)
   except KeyboardInterrupt:
-    return _complain("interrupted before anything was saved", code=1)
+    return _complain("interrupted; the same command goes on from what was saved, if any", code=1)
   except BrokenPipeError:  # the reader, such as `head`, has seen enough
     _release_stdout()
     return 0

@@ -22,7 +22,9 @@ def rollout(report: Report) -> str:
     video.film_rollout(report.folder / "rollout.mp4", recorded, hold_seconds=HOLD_SECONDS)
     html += page.film(
       "rollout.mp4",
-      f"One evaluation episode in real time, {end}. The ball is drawn larger than it is.",
+      f"One evaluation episode in real time, {end}. The ball is drawn larger than it is. On the "
+      "right, the view that agents with the input 'view' act on (walls dark), and what shows them "
+      "the ball's speed: its change within one control step.",
     )
   except Exception as error:  # without ffmpeg the map still tells the story
     report.notes.append(f"Rollout: no film, {reason(error)}")

@@ -172,8 +172,8 @@ def _make_scene(rollout: Rollout) -> _Scene:
   draw.text((right, top), text, font=caption, fill=_MUTED)
   draw.text((right, top - 4 + _CAPTION), "Change since the step before", font=title, fill=_INK)
   top += _CAPTION + _TITLE + _TILE
-  draw.text((right, top), "walls appear", font=caption, fill=_BLUE)
-  draw.text((right + 92, top), "walls leave", font=caption, fill=_ORANGE)
+  draw.text((right, top), "darker now", font=caption, fill=_BLUE)
+  draw.text((right + 88, top), "lighter now", font=caption, fill=_ORANGE)
   return _Scene(page, fine, scale, right, _font(15), _font(24, bold=True))
 
 

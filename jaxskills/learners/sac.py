@@ -221,6 +221,7 @@ def make_sac(
       **policy_metrics,
       **critic_metrics,
       **_by_component("alpha", action_type.components, alpha),
+      **_by_component("target_divergence", action_type.components, target_divergence),
       **_by_component(
         "divergence",
         action_type.components,

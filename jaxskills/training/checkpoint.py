@@ -11,6 +11,8 @@ import json
 import logging
 import os
 import shutil
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +28,7 @@ from jaxskills.training.run_state import is_key
 
 FORMAT = 1
 KEEP = 2
+_STRAGGLER_SECONDS = 5.0
 
 
 class Damaged(Exception):
@@ -162,7 +165,7 @@ class Checkpoints:
     """
     save(self.path(number), tree, record, feed)
     self._damaged.discard(number)
-    good = [other for other in self.numbers() if other not in self._damaged and other <= number]
+    good = [other for other in self.numbers() if other not in self._damaged]
     for other in set(self.numbers()) - set(good[-KEEP:]):
       storage.remove_folder(self.path(other))
 
@@ -269,11 +272,26 @@ def _digest(path: Path, *, sync: bool = False) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-  """Keeps Orbax from printing the traceback of an error that is about to be told in one line."""
-  logger = logging.getLogger("absl")
-  before = logger.disabled
-  logger.disabled = True
+  """Keeps Orbax from printing the tracebacks of an error that is about to be told in one line.
+
+  Orbax logs it, in several threads that may outlive the error and are waited for here. Tensorstore,
+  whose write failed, goes on to report to an event loop that Orbax has closed by then: that comes
+  late, so after an error its filter stays.
+  """
+  logger, report, threads = logging.getLogger("absl"), sys.unraisablehook, threading.enumerate()
+  before, logger.disabled = logger.disabled, True
+
+  def filtered(unraisable: Any) -> None:
+    if str(unraisable.exc_value) != "Event loop is closed":
+      report(unraisable)
+
+  sys.unraisablehook = filtered
   try:
     yield
+    sys.unraisablehook = report
+  except BaseException:
+    for thread in set(threading.enumerate()) - set(threads):
+      threading.Thread.join(thread, _STRAGGLER_SECONDS)  # Orbax's own `join` raises
+    raise
   finally:
     logger.disabled = before

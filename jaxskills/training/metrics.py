@@ -9,25 +9,19 @@ import hashlib
 import json
 import math
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 import numpy as np
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto import event_pb2 as _event_pb2
-from tensorboardX.proto import summary_pb2 as _summary_pb2
 
 from jaxskills.training import storage
 from jaxskills.training.run_state import is_key
+from jaxskills.training.tensorboard import EventFile
 
 Row = Mapping[str, Any]
 Figure = float | None | list[float | None]
-# Protobuf makes these classes at import, where no type checker sees them.
-event_pb2: Any = _event_pb2
-summary_pb2: Any = _summary_pb2
 _NOT_METRICS = ("stage", "chunk", "env_steps", "updates", "wall_seconds")
 
 
@@ -102,11 +96,7 @@ class JsonLines:
 
 
 class TensorBoard:
-  """Writes rows as TensorBoard events, over environment steps or else over updates.
-
-  It writes in the caller's thread: tensorboardX's own writer has a thread that dies silently, and
-  then blocks its caller, when the disk is full.
-  """
+  """Writes rows as TensorBoard events, over environment steps or else over updates."""
 
   def __init__(self, folder: Path, *, since: int) -> None:
     """Opens a new events file.
@@ -116,13 +106,7 @@ class TensorBoard:
       since: the step from which the stage goes on; TensorBoard then ignores later events that an
         earlier process left. 0 at the beginning.
     """
-    self._folder = folder
-    with storage.disk_faults(f"write {folder}"):
-      folder.mkdir(parents=True, exist_ok=True)
-      suffix = f".{os.getpid()}.{time.time_ns()}"
-      self._events = EventsWriter(str(folder / "events"), filename_suffix=suffix)
-    restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-    self._add(step=since + 1 if since else 0, session_log=restart)
+    self._events = EventFile(folder, restart_step=since + 1 if since else 0)
 
   def write(self, row: Row) -> None:
     """Adds a row; of several runs, the mean and each under its number."""
@@ -132,27 +116,16 @@ class TensorBoard:
         lines[name] = mean(figure)
         if isinstance(figure, list):
           lines |= {f"{name}/{index}": value for index, value in enumerate(figure)}
-    values = [
-      summary_pb2.Summary.Value(tag=name, simple_value=value)
-      for name, value in lines.items()
-      if value is not None
-    ]
-    self._add(step=row["env_steps"] or row["updates"], summary=summary_pb2.Summary(value=values))
+    values = {name: value for name, value in lines.items() if isinstance(value, float)}
+    self._events.write(row["env_steps"] or row["updates"], values)
 
   def flush(self) -> None:
     """Makes all events durable."""
-    with storage.disk_faults(f"write {self._folder}"):
-      self._events.flush()
+    self._events.flush()
 
   def close(self) -> None:
     """Closes the file."""
-    with storage.disk_faults(f"write {self._folder}"):
-      self._events.close()
-
-  def _add(self, **fields: Any) -> None:
-    event = event_pb2.Event(wall_time=time.time(), **fields)
-    with storage.disk_faults(f"write {self._folder}"):
-      self._events.write_event(event)
+    self._events.close()
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -149,6 +149,16 @@ def test_a_damaged_checkpoint_does_not_count_as_one_of_the_two(tmp_path):
   saved = kept.newest({"w": jnp.float32(0)})
   assert saved is not None and saved.tree["w"] == 1.0
   assert len(notes) == 1 and "00000002 is damaged (record.json differs" in notes[0]
+  kept.save(4, {"w": jnp.float32(4)}, {})
+  assert kept.numbers() == [1, 4]
+
+
+def test_a_damaged_checkpoint_is_replaced_when_the_run_comes_there_again(tmp_path):
+  kept = checkpoint.Checkpoints(tmp_path, lambda note: None)
+  for number in (1, 2):
+    kept.save(number, {"w": jnp.float32(number)}, {})
+  (kept.path(2) / "record.json").write_text("{}")
+  kept.newest({"w": jnp.float32(0)})
   kept.save(2, {"w": jnp.float32(2.5)}, {})
   assert kept.numbers() == [1, 2]
   saved = kept.newest({"w": jnp.float32(0)})

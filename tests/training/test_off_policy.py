@@ -80,11 +80,9 @@ def a_prior(observation):
 
 
 def make_loop(sizes=SIZES):
-  env = AutoReset(Quarantine(EpisodeStatistics(EpisodeLimit(Line(), LENGTH))), pool_size=8)
+  env = AutoReset(EpisodeStatistics(Quarantine(EpisodeLimit(Line(), LENGTH))), pool_size=8)
   kind = gaussian_prior(1.0)
-  learner = make_sac(
-    SacConfig(), env.spec(), action_type=kind, policy=Policy(), critic=Critic()
-  )
+  learner = make_sac(SacConfig(), env.spec(), action_type=kind, policy=Policy(), critic=Critic())
 
   def policy(state, observation):
     return Policy().apply(state.policy, observation)
@@ -151,7 +149,9 @@ def test_seeds_trained_at_once_are_those_trained_alone(loop):
   for seed in range(2):
     alone, _ = loop.chunk(loop.init(jax.random.fold_in(key, seed)))
     ours = jax.tree.map(lambda leaf, seed=seed: leaf[seed], together.learner.policy)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ours, alone.learner.policy)
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ours, alone.learner.policy
+    )
 
 
 def test_one_device_equals_two(loop, begun):

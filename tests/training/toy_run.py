@@ -19,7 +19,7 @@ import numpy as np
 import optax
 
 from jaxskills.errors import Interrupted, UserError
-from jaxskills.training import sharding
+from jaxskills.training import metrics, sharding
 from jaxskills.training.loop import run_stages
 from jaxskills.training.progress import ProgressReport
 from jaxskills.training.run_state import Stage, StageReport
@@ -187,6 +187,7 @@ class Outcome(NamedTuple):
 
   results: dict[str, Any]
   reports: dict[str, StageReport]
+  rows: list[dict]
   said: str
 
 
@@ -210,7 +211,13 @@ def run_toy(
       progress=ProgressReport(said),
       devices=devices,
     )
-  return Outcome(results, reports, said.getvalue())
+  return Outcome(results, reports, rows_without_clocks(path), said.getvalue())
+
+
+def rows_without_clocks(path: Path) -> list[dict]:
+  """Rows of a run that must not depend on when it ran."""
+  rows = metrics.read_rows(path / "metrics.jsonl")
+  return [{name: row[name] for name in row if name != "wall_seconds"} for row in rows]
 
 
 def hashes(outcome: Outcome) -> dict[str, str]:
