@@ -1,7 +1,7 @@
 """The entry point `jaxskills`, and the one place where errors become messages and exit codes.
 
-0: done, or stopped on request after saving. 1: a fault of ours, with its traceback, or stopped
-before anything was saved. 2: something the user can put right, as one line without a traceback.
+0: done, or stopped on request after saving. 1: a fault of ours, with its traceback, or interrupted
+without saving. 2: something the user can put right, as one line without a traceback.
 """
 
 import argparse

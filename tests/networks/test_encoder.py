@@ -52,7 +52,7 @@ def test_features_are_the_chosen_modalities_in_their_order():
   features, params = jax.jit(both.init_with_output)(jax.random.key(0), seen)
   assert features.shape == (3, 4 * 4 * 32 + 4)
   np.testing.assert_array_equal(features[:, -4:], seen["state"])
-  swapped = ObservationEncoder(("state", "view")).apply(params, seen)
+  swapped = jax.jit(ObservationEncoder(("state", "view")).apply)(params, seen)
   np.testing.assert_array_equal(swapped[:, :4], seen["state"])
   np.testing.assert_allclose(swapped[:, 4:], features[:, :-4], atol=1e-4)
 
@@ -61,7 +61,7 @@ def test_modalities_that_are_not_inputs_cannot_be_seen():
   seen = observation()
   encoder = ObservationEncoder(("view",))
   features, params = jax.jit(encoder.init_with_output)(jax.random.key(0), seen)
-  blind = encoder.apply(params, {"view": seen["view"], "state": jnp.full((3, 4), 1e9)})
+  blind = jax.jit(encoder.apply)(params, {"view": seen["view"], "state": jnp.full((3, 4), 1e9)})
   np.testing.assert_allclose(blind, features, atol=1e-4)
 
 
@@ -69,11 +69,13 @@ def test_image_features_are_rows_columns_channels_of_each_image_alone():
   seen = observation()
   encoder = ObservationEncoder(("view",), image=ImageOptions(form="slices"))
   features, params = jax.jit(encoder.init_with_output)(jax.random.key(0), seen)
-  alone = encoder.apply(params, {"view": seen["view"][1:2]})
+  alone = jax.jit(encoder.apply)(params, {"view": seen["view"][1:2]})
   np.testing.assert_allclose(alone[0], features[1], atol=1e-4)
   kernel, bias = (params["params"]["view"]["conv_0"][name] for name in ("kernel", "bias"))
   one_layer = ObservationEncoder(("view",), image=ImageOptions(channels=(8,)))
-  first = one_layer.apply({"params": {"view": {"conv_0": {"kernel": kernel, "bias": bias}}}}, seen)
+  first = jax.jit(one_layer.apply)(
+    {"params": {"view": {"conv_0": {"kernel": kernel, "bias": bias}}}}, seen
+  )
   planes = frames_and_differences(seen["view"].transpose(3, 0, 1, 2), 2, 4.0)
   pixel = np.einsum("ijc,bijc->b", kernel[..., 5], planes.transpose(1, 2, 3, 0)[:, 2:5, 6:9])
   pixel = np.where(pixel < 0, 0.2 * pixel, pixel)  # the output at row 1, column 3, channel 5

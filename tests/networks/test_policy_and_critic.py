@@ -65,5 +65,7 @@ def test_scaling_given_to_a_critic_is_applied():
   params = jax.jit(plain.init)(jax.random.key(0), seen, action)
   doubled = {"state": 2.0 * seen["state"]}
   np.testing.assert_allclose(
-    scaled.apply(params, seen, action), plain.apply(params, doubled, action), rtol=1e-5
+    jax.jit(scaled.apply)(params, seen, action),
+    jax.jit(plain.apply)(params, doubled, action),
+    rtol=1e-5,
   )

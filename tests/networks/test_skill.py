@@ -41,7 +41,7 @@ def test_the_encoder_is_an_lstm_whose_last_state_gives_the_gaussian():
     hidden, cell = lstm(weights["lstm"], hidden, cell, projected)
   head = weights["head"]["dense"]
   mean, log_std = np.split(hidden @ head["kernel"] + head["bias"], 2, axis=-1)
-  gaussian = encoder.apply(params, actions)
+  gaussian = jax.jit(encoder.apply)(params, actions)
   np.testing.assert_allclose(gaussian.mean, mean, atol=1e-5)
   np.testing.assert_allclose(gaussian.log_std, log_std, atol=1e-5)
 
@@ -61,7 +61,7 @@ def test_the_decoder_reads_the_skill_and_its_last_action_at_every_step():
     hidden, cell = lstm(step_weights["lstm"], hidden, cell, projected)
     action = hidden @ step_weights["head"]["kernel"] + step_weights["head"]["bias"]
     expected.append(action)
-  result = decoder.apply(params, skill)
+  result = jax.jit(decoder.apply)(params, skill)
   np.testing.assert_allclose(result, np.stack(expected, axis=1), atol=1e-5)
 
 
@@ -78,7 +78,9 @@ def test_an_unconditioned_decoder_does_not_look():
   decoder = SkillDecoder(ACTION, HORIZON, WIDTH)
   params = jax.jit(decoder.init)(jax.random.key(1), skill)
   seen = {"state": jnp.ones((BATCH, 4))}
-  np.testing.assert_array_equal(decoder.apply(params, skill, seen), decoder.apply(params, skill))
+  np.testing.assert_array_equal(
+    decoder.apply(params, skill, seen), jax.jit(decoder.apply)(params, skill)
+  )
 
 
 def test_a_conditioned_decoder_starts_from_what_it_sees():
@@ -89,7 +91,7 @@ def test_a_conditioned_decoder_starts_from_what_it_sees():
   here, there = (decoder.apply(params, skill, {"state": x * seen["state"]}) for x in (1.0, -1.0))
   assert np.all(np.asarray(here[:, 0]) != np.asarray(there[:, 0]))
   with pytest.raises(ValueError, match="state"):
-    decoder.apply(params, skill)
+    jax.jit(decoder.apply)(params, skill)
 
 
 def test_context_beside_the_actions_reaches_the_posterior():
@@ -99,12 +101,12 @@ def test_context_beside_the_actions_reaches_the_posterior():
   params = jax.jit(encoder.init)(jax.random.key(1), actions, seen)
 
   def first_mean(states):
-    return encoder.apply(params, actions, {"state": states}).mean[0, 0]
+    return jax.jit(encoder.apply)(params, actions, {"state": states}).mean[0, 0]
 
   gradient = np.asarray(jax.grad(first_mean)(seen["state"]))
   assert np.all(gradient[0] != 0) and np.all(gradient[1:] == 0)
   with pytest.raises(ValueError, match="state"):
-    encoder.apply(params, actions)
+    jax.jit(encoder.apply)(params, actions)
 
 
 def test_a_closed_loop_decoder_reads_observation_and_skill():
@@ -112,7 +114,7 @@ def test_a_closed_loop_decoder_reads_observation_and_skill():
   seen, skill = {"state": jnp.ones((BATCH, 4))}, jnp.ones((BATCH, SKILL))
   action, params = jax.jit(decoder.init_with_output)(jax.random.key(0), seen, skill)
   assert action.shape == (BATCH, ACTION)
-  moved = decoder.apply(params, {"state": 2 * seen["state"]}, skill)
-  commanded = decoder.apply(params, seen, 2 * skill)
+  moved = jax.jit(decoder.apply)(params, {"state": 2 * seen["state"]}, skill)
+  commanded = jax.jit(decoder.apply)(params, seen, 2 * skill)
   assert np.all(np.asarray(moved) != np.asarray(action))
   assert np.all(np.asarray(commanded) != np.asarray(action))

@@ -1,0 +1,1 @@
+"""Exporting a finished run: graphs, bundles and their runtime."""

@@ -1,0 +1,152 @@
+"""From a finished run to a bundle on disk: `jaxskills export RUN --robot=NAME --out=DIR`.
+
+The graphs are made, opened with onnxruntime through the runtime that a robot uses, and compared
+with the trained networks; only then is the folder put in place, in one step. What differs between
+experiments is a `Deployable` (`spirl.py`), what differs between robots their `Parts` (`robots.py`).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from jaxskills.deploy import bundle, contract, parity
+from jaxskills.deploy.bundle import Bundle
+from jaxskills.deploy.deployable import Deployable
+from jaxskills.deploy.graph import IR_VERSION, OPSET
+from jaxskills.deploy.models import decoder_model, policy_model
+from jaxskills.deploy.robots import Robot, find_robot
+from jaxskills.deploy.runtime import Graphs, Policy
+from jaxskills.errors import UserError
+from jaxskills.training import summary
+from jaxskills.training.workdir import Workdir, read_config
+
+_PACKAGES = ("onnx", "onnxruntime")
+
+
+def export_run(
+  run: Path,
+  *,
+  out: Path,
+  robot: str = "none",
+  method: str | None = None,
+  seed_index: int = 0,
+) -> Mapping[str, Any]:
+  """Writes the bundle of a finished run.
+
+  Args:
+    run: its workdir.
+    out: the bundle's folder; absent or empty.
+    robot: a name of `robots.ROBOTS`.
+    method: which of the run's methods; its main one if None.
+    seed_index: which of the seeds that were trained together.
+
+  Returns:
+    The manifest.
+
+  Raises:
+    UserError: for an unknown robot, a run that is not finished or cannot be exported, a folder
+      that is in the way, or graphs that do not agree with the trained policy. Nothing is left.
+  """
+  target = find_robot(robot)
+  run, out = Path(run).expanduser(), Path(out).expanduser()
+  bundle.check_target(out)
+  policy = _reader(run)(run, method, seed_index)
+  made = make_bundle(policy, target, metrics=_metrics(run, policy.provenance["method"]), path=out)
+  bundle.write(out, {**made.files, bundle.MANIFEST: bundle.encode_manifest(made.manifest)})
+  return made.manifest
+
+
+def _reader(run: Path) -> Callable[[Path, str | None, int], Deployable]:
+  """What reads the runs of the experiment that made this one; one file for each."""
+  experiment = read_config(run).get("experiment")
+  if experiment == "spirl/maze":
+    from jaxskills.deploy import spirl
+
+    return spirl.read_run
+  raise UserError(f"runs of {experiment} cannot be exported yet; this version exports spirl/maze.")
+
+
+def _metrics(run: Path, method: str) -> Mapping[str, Any]:
+  """The final figures of a method, as far as the run's summary has them."""
+  try:
+    figures = json.loads(Workdir(run).summary.read_text())["metrics"]
+  except (OSError, ValueError, KeyError):
+    return {}  # the policy is trained, but other methods of the run are not yet
+  baselines = figures.pop("baselines", {})
+  return baselines.get(method, figures)
+
+
+def make_bundle(
+  policy: Deployable, robot: Robot, *, metrics: Mapping[str, Any], path: Path
+) -> Bundle:
+  """Makes a bundle in memory and compares it with the trained policy.
+
+  Args:
+    policy: what to export.
+    robot: what to export it for.
+    metrics: how good it is, as JSON values.
+    path: where it will be, for messages.
+
+  Raises:
+    UserError: if the graphs do not agree with the policy, or the robot cannot run it.
+  """
+  parts, models = robot.parts(policy), make_models(policy)
+  answers = parity.ask(policy)
+  files = {
+    **{file: model.SerializeToString(deterministic=True) for file, model in models.values()},
+    bundle.GOLDEN: parity.golden(answers),
+    **parts.files,
+  }
+  manifest = {
+    "schema": bundle.SCHEMA,
+    "robot": robot.name,
+    "parts": dict(parts.manifest),
+    **policy.provenance,
+    "metrics": dict(metrics),
+    "versions": {**summary.versions(), **{name: metadata.version(name) for name in _PACKAGES}},
+    "git": summary.git_commit(),
+    "opset": OPSET,
+    "ir_version": IR_VERSION,
+    **contract.describe(policy, models),
+    "files": bundle.describe_files(files),
+  }
+  graphs = Graphs(Bundle(path, manifest, files))
+  manifest["parity"] = parity.compare(policy, graphs, answers)
+  made = Bundle(path, manifest, files)
+  Policy(made).verify_golden()
+  return made
+
+
+def make_models(policy: Deployable) -> dict[str, tuple[str, onnx.ModelProto]]:
+  """File name and model of every graph, by what it is for: "policy" and, for skills, "decoder"."""
+  observation = {term.name: term for term in policy.observation}
+  told = ("experiment", "method", "parameters_sha256")
+  properties = {
+    "schema": bundle.SCHEMA,
+    **{name: str(policy.provenance[name]) for name in told},
+    "step_seconds": str(policy.step_seconds),
+    "skill_horizon": str(policy.horizon),
+    "limit": str(policy.limit),
+  }
+  chooses = policy_model(
+    policy.policy,
+    policy.variables,
+    observation,
+    decision=contract.decision_name(policy),
+    limit=policy.limit,
+    metadata=properties,
+  )
+  if policy.decoder is None:
+    return {"policy": ("policy.onnx", chooses)}
+  acts = decoder_model(
+    policy.decoder.module,
+    policy.decoder.variables,
+    policy.policy.action_size,
+    observation,
+    metadata=properties,
+  )
+  return {"policy": ("high_level_policy.onnx", chooses), "decoder": ("skill_decoder.onnx", acts)}
