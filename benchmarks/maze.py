@@ -60,7 +60,7 @@ class HeldActions(NamedTuple):
   """`[decisions, worlds, action]`."""
 
 
-SIZES = Sizes()
+SIZES = Sizes()  # of the benchmark; tests take less
 
 
 def measure(sizes: Sizes = SIZES) -> dict[str, Any]:

@@ -30,12 +30,12 @@ class Contender(NamedTuple):
   Attributes:
     name: e.g. `jaxskills` or `gymnasium-robotics PointMaze, SyncVectorEnv of 16`.
     run: does some work to its end (no asynchronous rest) and returns figures of it.
-    count: units of work that one call of `run` does.
+    units: of work that one call of `run` does.
   """
 
   name: str
   run: Callable[[], Mapping[str, float]]
-  count: float
+  units: float
 
 
 def race(
@@ -81,7 +81,7 @@ def _rate(contender: Contender, seconds: float, clock: Callable[[], float]) -> f
     if spent >= seconds:
       break
   check_finite(contender.name, figures)
-  return calls * contender.count / spent
+  return calls * contender.units / spent
 
 
 def check_finite(name: str, figures: Mapping[str, float]) -> None:

@@ -230,6 +230,8 @@ class Sac:
     if config.target_limit or config.gradient_clip or config.policy_delay != 1:
       raise ValueError("the re-host has no target limit, gradient clip or policy delay")
     self.config, self.limit, self.policy = config, skill_limit, policy
+    self.tau = float(config.tau)
+    self.log_alpha_range = [float(np.log(b)) for b in (config.alpha_min, config.alpha_max)]
     size = policy.head.out_features // 2
 
     def critics() -> nn.ModuleList:
@@ -266,7 +268,7 @@ class Sac:
     alpha_loss = (self.log_alpha.exp() * gap).mean()
     _descend(self.alpha_optimizer, alpha_loss, [self.log_alpha])
     with torch.no_grad():
-      self.log_alpha.clamp_(np.log(max(config.alpha_min, 1e-38)), np.log(config.alpha_max))
+      self.log_alpha.clamp_(*self.log_alpha_range)
     alpha = self.log_alpha.detach().exp()
 
     with torch.no_grad():  # the target is of the policy as it stood
@@ -285,7 +287,8 @@ class Sac:
     critic_loss = 0.5 * sum((error**2).mean() for error in errors)
     _descend(self.critic_optimizer, critic_loss, self.critic_part)
     with torch.no_grad():
-      torch._foreach_lerp_(self.target_part, self.critic_part, config.tau)
+      for target, source in zip(self.target_part, self.critic_part, strict=True):
+        target.lerp_(source, self.tau)
     losses = {"alpha_loss": alpha_loss, "policy_loss": policy_loss, "critic_loss": critic_loss}
     return {name: loss.detach() for name, loss in losses.items()}
 

@@ -1,7 +1,7 @@
 """SPiRL in the maze: a skill prior from planner demonstrations solves a sparse-reward task.
 
-  jaxskills train spirl/maze:quick
-  jaxskills train spirl/maze:full
+  jaxskills train spirl/maze:quick    2 CPU cores, 5 minutes; SPiRL .98 [.94, 1.], SAC 0 [0, .03]
+  jaxskills train spirl/maze:full     the paper's scale, where SPiRL reaches .97 at 0.9M steps
 
 Pertsch et al. 2020, section 4.2. Demonstrations in random 20x20 mazes train a skill model and a
 one-step action prior; then SPiRL and its baselines learn to reach a goal in a maze that no
@@ -250,6 +250,7 @@ def _figures(
       "inputs": {
         "actor": list(config.networks.actor_inputs),
         "critic": list(config.networks.critic_inputs),
+        "encoder": "trained" if config.networks.train_encoder else "pretrained, frozen",
       },
     }
   _film(config, results, folder)

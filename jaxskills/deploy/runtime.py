@@ -151,7 +151,7 @@ class Policy:
       off = difference(found[name], value, parity["scale"].get(name, 1.0))
       if not off <= parity["tolerance"][name]:
         raise UserError(
-          f"{self.bundle.path} computes another {name} here than where it was exported "
+          f"{self.bundle.path}: {name} are not here what they were where it was exported "
           f"(difference {off:.1e}); use another version of onnxruntime."
         )
       largest = max(largest, off)

@@ -8,6 +8,7 @@ runs of `batch` numbers instead of runs of `channels`, which took a third off th
 parameters are the same in both forms, so a checkpoint moves between machines.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxskills.networks.mlp import keep_scale, leaky_relu
+from jaxskills.types import Key
 
 Form = Literal["auto", "slices", "lax"]
 
@@ -63,8 +65,13 @@ class _Parameters(nn.Module):
 
   @nn.compact
   def __call__(self) -> tuple[Float[Array, "side side into out"], Float[Array, " out"]]:
-    kernel = self.param("kernel", keep_scale, self.shape)
+    kernel = self.param("kernel", _keep_scale, self.shape)
     return kernel, self.param("bias", nn.initializers.zeros, self.shape[-1:])
+
+
+def _keep_scale(key: Key, shape: tuple[int, int, int, int]) -> Float[Array, "side side into out"]:
+  """`keep_scale` drawn as a matrix: random numbers in four axes take XLA's CPU 2 s to compile."""
+  return keep_scale(key, (math.prod(shape[:-1]), shape[-1])).reshape(shape)
 
 
 def convolve(

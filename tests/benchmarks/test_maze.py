@@ -15,7 +15,7 @@ SIZES = benchmark.Sizes(worlds=3, steps=20, peer_steps=4, rounds=1, seconds=0.0)
 )
 def test_our_contenders_count_their_environment_steps(make):
   contender, seconds = make(SIZES)
-  assert contender.count == 3 * 20 and seconds > 0.0
+  assert contender.units == 3 * 20 and seconds > 0.0
   figures = contender.run()
   assert all(np.isfinite(value) for value in figures.values())
   assert contender.run() != figures  # the worlds go on, they do not begin again

@@ -164,7 +164,7 @@ def sums_manifest(files: dict[str, bytes]) -> dict:
         "every_steps": 3,
       },
     },
-    "parity": {"tolerance": 1e-5, "scale": {"skill": 2.0}},
+    "parity": {"tolerance": {"skill": 1e-5, "actions": 1e-5}, "scale": {"skill": 2.0}},
     "files": bundle.describe_files(files),
   }
 

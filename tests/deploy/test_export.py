@@ -8,11 +8,13 @@ import onnx
 import onnxruntime
 import pytest
 
-from jaxskills.deploy import bundle, export, layers, parity, robots, runtime, spirl
+from jaxskills.deploy import bundle, layers, parity, robots, runtime, spirl
 from jaxskills.deploy.export import export_run, make_bundle
 from jaxskills.deploy.robots import Parts, Robot
 from jaxskills.errors import UserError
 from tests.deploy.conftest import small_config, write_run
+
+NONE = robots.ROBOTS["none"]
 
 
 @pytest.fixture(scope="module")
@@ -22,47 +24,45 @@ def policy(finished_run) -> spirl.Deployable:
 
 
 @pytest.fixture(scope="module")
-def exported(finished_run, policy, tmp_path_factory):
-  """Its bundle, as the command line makes it."""
+def answers(policy) -> parity.Answers:
+  """What its networks make of 1024 observations of the maze and 256 of stress."""
+  return parity.ask(policy)
+
+
+@pytest.fixture
+def asked_before(policy, answers, monkeypatch) -> None:
+  """Lets an export reuse them."""
+  monkeypatch.setattr(spirl, "read_run", lambda *choice: policy)
+  monkeypatch.setattr(parity, "ask", lambda policy: answers)
+
+
+@pytest.fixture(scope="module")
+def exported(finished_run, tmp_path_factory):
+  """Its bundle."""
   out = tmp_path_factory.mktemp("bundles") / "spirl"
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(spirl, "read_run", lambda *choice: policy)  # what it reads, read once
-    export_run(finished_run, robot="none", out=out)
+  export_run(finished_run, robot="none", out=out)
   return out
 
 
-COUNT = 1280
-
-
-def observations() -> dict[str, np.ndarray]:
-  """Uniform noise, black, white, and each after the other."""
-  generator = np.random.default_rng(7)
-  view = generator.integers(0, 256, (COUNT, 32, 32, 2), dtype=np.uint8)
-  view[0], view[1] = 0, 255
-  view[2, ..., 0], view[2, ..., 1] = 255, 0
-  state = generator.uniform(-5.0, 20.0, (COUNT, 4)).astype(np.float32)
-  return {"view": view, "state": state}
-
-
-def expected_of(policy, seen) -> dict[str, np.ndarray]:
-  """The reference on a few rows, asked for as many as elsewhere so that it compiles once."""
-  count = len(seen["view"])
-  padded = {name: np.resize(value, (COUNT, *value.shape[1:])) for name, value in seen.items()}
-  return {name: np.asarray(value)[:count] for name, value in policy.reference(padded).items()}
-
-
-def test_the_exported_files_agree_with_the_trained_policy_on_1280_observations(exported, policy):
-  seen = observations()
+def test_the_exported_files_agree_with_the_trained_policy_on_1280_observations(exported, answers):
+  seen, trained = answers.observation["view"], answers.trained
   chosen = onnxruntime.InferenceSession(exported / "high_level_policy.onnx")
   decoder = onnxruntime.InferenceSession(exported / "skill_decoder.onnx")
-  mean, log_std, skill = chosen.run(["mean", "log_std", "skill"], {"view": seen["view"]})
+  mean, log_std, skill = chosen.run(["mean", "log_std", "skill"], {"view": seen})
   (actions,) = decoder.run(["actions"], {"skill": skill})
   found = {"mean": mean, "log_std": log_std, "skill": skill, "actions": actions}
-  expected = policy.reference(seen)
-  assert set(expected) == set(found)
-  assert actions.shape == (COUNT, 5, 2)
+  assert len(seen) == 1280 and actions.shape == (1280, 5, 2)
   for name, value in found.items():
-    np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-5, err_msg=name)
+    np.testing.assert_allclose(value, trained[name], rtol=0, atol=1e-5, err_msg=name)
+  np.testing.assert_allclose(actions, answers.plan, rtol=0, atol=1e-5)
+
+
+def test_the_exact_reference_is_what_was_trained_without_its_rounding(answers):
+  assert set(answers.exact) == {"mean", "log_std", "skill", "actions"}
+  for name, value in answers.exact.items():
+    assert value.dtype == np.float64 and answers.trained[name].dtype == np.float32
+    gap = np.abs(value - answers.trained[name]).max()
+    assert 0.0 < gap < 1e-5, name
 
 
 def test_the_manifest_says_what_a_robot_must_know(exported, finished_run):
@@ -102,26 +102,26 @@ def test_the_manifest_names_the_parameters_as_the_run_does(exported, finished_ru
   assert {entry.key: entry.value for entry in model.metadata_props}["parameters_sha256"] == main
 
 
-def test_golden_pairs_are_the_trained_policys(exported, policy):
+def test_golden_pairs_are_the_trained_policys(exported, answers):
   arrays = runtime.read_arrays((exported / "golden.npz").read_bytes())
-  seen = {name: arrays[f"observation.{name}"] for name in ("view", "state")}
-  assert len(seen["view"]) >= 256
-  for name, value in expected_of(policy, seen).items():
-    np.testing.assert_allclose(arrays[f"expected.{name}"], value, rtol=0, atol=1e-5)
+  view = arrays["observation.view"]
+  assert len(view) >= 256
+  world = list(answers.observation["view"][: parity.WORLD_OBSERVATIONS])
+  rows = [next(i for i, seen in enumerate(world) if (seen == one).all()) for one in view[::50]]
+  for name in ("mean", "log_std", "skill", "actions"):
+    golden, trained = arrays[f"expected.{name}"][::50], answers.trained[name][rows]
+    np.testing.assert_allclose(golden, trained, rtol=0, atol=1e-5)
 
 
-def test_the_runtime_plays_the_plans_that_the_experiment_evaluates(exported, policy):
-  seen = policy.samples(3, np.random.default_rng(0))
-  expected = np.clip(expected_of(policy, seen)["actions"], -1.0, 1.0)
+def test_the_runtime_plays_the_plans_that_the_experiment_evaluates(exported, answers):
   player = runtime.Policy(runtime.load(exported))
-  for index in range(3):
-    look = {"view": seen["view"][index]}
-    plan = [player.step(look if player.needs_observation else None) for _ in range(5)]
-    np.testing.assert_allclose(plan, expected[index], rtol=0, atol=1e-5)
+  for view, plan in list(zip(answers.observation["view"], answers.plan, strict=True))[:3]:
+    played = [player.step({"view": view} if player.needs_observation else None) for _ in range(5)]
+    np.testing.assert_allclose(played, np.clip(plan, -1.0, 1.0), rtol=0, atol=1e-5)
 
 
 def test_the_same_run_gives_the_same_bytes(exported, policy):
-  made = make_bundle(policy, robots.ROBOTS["none"], metrics={"success_rate": 0.5}, path=exported)
+  made = make_bundle(policy, NONE, metrics={"success_rate": 0.5}, path=exported)
   before = bundle.read(exported)
   assert made.files == before.files
   assert {**made.manifest, "git": None} == {**before.manifest, "git": None}
@@ -131,19 +131,40 @@ def test_a_flat_method_is_one_graph_that_acts_at_every_step(finished_run, tmp_pa
   manifest = export_run(finished_run, robot="none", out=tmp_path / "sac", method="sac")
   assert set(manifest["files"]) == {"policy.onnx", "golden.npz"}
   assert manifest["metrics"] == {"success_rate": 0.0}
-  flat = spirl.read_run(finished_run, "sac", 0)
-  seen = flat.samples(3, np.random.default_rng(0))
   player = runtime.Policy(runtime.load(tmp_path / "sac"))
-  actions = [player.step({"view": view}) for view in seen["view"]]
-  np.testing.assert_allclose(actions, expected_of(flat, seen)["action"], rtol=0, atol=1e-5)
+  arrays = runtime.read_arrays((tmp_path / "sac" / "golden.npz").read_bytes())
+  actions = [player.step({"view": view}) for view in arrays["observation.view"][:3]]
+  np.testing.assert_allclose(actions, arrays["expected.action"][:3], rtol=0, atol=1e-5)
 
 
-def test_graphs_that_disagree_are_not_published(finished_run, policy, tmp_path, monkeypatch):
-  monkeypatch.setattr(export, "_reader", lambda run: lambda *choice: policy)
+@pytest.mark.usefixtures("asked_before")
+def test_graphs_that_disagree_are_not_published(finished_run, tmp_path, monkeypatch):
   monkeypatch.setattr(layers, "LEAK", 0.21)
   with pytest.raises(UserError, match="differ from the trained policy: .*nothing was written"):
     export_run(finished_run, robot="none", out=tmp_path / "out")
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("asked_before")
+def test_plans_that_disagree_are_not_published(finished_run, answers, tmp_path, monkeypatch):
+  other = answers._replace(plan=answers.plan[:, ::-1])
+  monkeypatch.setattr(parity, "ask", lambda policy: other)
+  with pytest.raises(UserError, match="differ from the trained policy: plan by"):
+    export_run(finished_run, robot="none", out=tmp_path / "out")
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("asked_before")
+def test_a_graph_may_be_off_by_twice_what_the_trained_networks_are(policy, answers, tmp_path):
+  def moved(off: float) -> parity.Answers:
+    skill = answers.trained["skill"] + np.float32(off)
+    return answers._replace(trained={**answers.trained, "skill": skill})
+
+  graphs = runtime.Graphs(make_bundle(policy, NONE, metrics={}, path=tmp_path))
+  kept = parity.compare(policy, graphs, moved(0.0))
+  assert kept["tolerance"]["skill"] == 1e-5 > kept["difference"]["skill"]
+  loose = parity.compare(policy, graphs, moved(1e-3))
+  assert loose["tolerance"]["skill"] == pytest.approx(1e-3, rel=0.02)  # of a range of 2, twice
 
 
 @pytest.mark.parametrize("robot", ["h1", "franka"])
@@ -158,6 +179,7 @@ def test_an_unknown_robot_is_refused():
     robots.find_robot("frank")
 
 
+@pytest.mark.usefixtures("asked_before")
 def test_a_robot_adds_parts_that_are_hashed_like_the_rest(policy, tmp_path):
   def parts(exported: spirl.Deployable) -> Parts:
     return Parts({"joints": {"count": len(exported.action.names)}}, {"filter.c": b"int main;"})
@@ -199,13 +221,35 @@ def test_an_unknown_method_or_seed_is_refused(finished_run):
     spirl.read_run(finished_run, None, 1)
 
 
-def test_of_several_seeds_the_chosen_one_is_exported(tmp_path):
-  run = write_run(tmp_path / "run", small_config(seeds=2))
-  first, second = (spirl.read_run(run, None, index) for index in range(2))
-  bias = [x.variables["params"]["head"]["dense"]["bias"] for x in (first, second)]
-  assert bias[0].shape == (8,)
+@pytest.fixture(scope="module")
+def other_run(tmp_path_factory):
+  """A run of two seeds whose decoder begins from what the ball's state predicts."""
+  config = small_config(seeds=2)
+  config.methods = ("spirl",)
+  config.skill_prior.condition_on = ("state",)
+  return write_run(tmp_path_factory.mktemp("runs") / "other", config)
+
+
+def test_of_several_seeds_the_chosen_one_is_exported(other_run):
+  first, second = (spirl.read_run(other_run, None, index) for index in range(2))
+  bias = [seed.variables["params"]["head"]["dense"]["bias"] for seed in (first, second)]
+  assert bias[0].shape == bias[1].shape == (8,)
   assert np.abs(bias[0] - bias[1]).max() > 0
   assert second.provenance["seed_index"] == 1
+
+
+def test_a_decoder_that_reads_the_state_is_given_it(other_run, tmp_path):
+  manifest = export_run(other_run, robot="none", out=tmp_path / "out", seed_index=1)
+  assert [term["name"] for term in manifest["observation"]] == ["view", "state"]
+  player = runtime.Policy(runtime.load(tmp_path / "out"))
+  seen = {"view": np.zeros((32, 32, 2), np.uint8), "state": np.zeros(4, np.float32)}
+  actions = [player.step(seen)]
+  player.reset()
+  actions.append(player.step({**seen, "state": np.full(4, 9.0, np.float32)}))
+  assert np.abs(actions[0] - actions[1]).max() > 1e-3
+  player.reset()
+  with pytest.raises(ValueError, match="'state' is due"):
+    player.step({"view": seen["view"]})
 
 
 def test_stress_reaches_both_ends_of_every_entry():

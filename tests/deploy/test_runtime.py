@@ -99,7 +99,7 @@ def test_a_machine_that_computes_something_else_is_noticed(tmp_path):
   np.savez(tmp_path / "other.npz", **arrays)
   files["golden.npz"] = (tmp_path / "other.npz").read_bytes()
   folder = write(tmp_path / "other", files, manifest)
-  with pytest.raises(UserError, match="computes other numbers here"):
+  with pytest.raises(UserError, match="actions are not here what they were"):
     Policy(load(folder)).verify_golden()
 
 

@@ -44,7 +44,8 @@ def test_a_run_leaves_what_it_promises(config, finished):
   figures = summary["metrics"]
   assert figures["episodes"] == 3 and figures["seeds"] == 2
   assert len(figures["success_rate_by_seed"]) == 2
-  assert figures["inputs"] == {"actor": ["view"], "critic": ["state"]}
+  assert figures["inputs"]["actor"] == ["view"] and figures["inputs"]["critic"] == ["state"]
+  assert figures["inputs"] == figures["baselines"]["flat_prior"]["inputs"]
   assert figures["task"]["shortest_path_cells"] == 22
   assert figures["env_steps"] == figures["baselines"]["flat_prior"]["env_steps"] == 320
   assert figures["updates"] == figures["baselines"]["flat_prior"]["updates"] == (320 - 80) / 4

@@ -1,0 +1,1 @@
+"""Tests of `jaxskills.benchmarks`: that they measure what they say; they time nothing."""
