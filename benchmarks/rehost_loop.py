@@ -132,9 +132,8 @@ class Replay:
     """A batch of tensors, as `Sac.update` takes it."""
     rows = rng.integers(min(self.added, self.capacity), size=batch)
     tensors = {name: torch.from_numpy(field[rows]) for name, field in self.fields.items()}
-    for name in ("prior", "next_prior"):
-      tensors[name] = (tensors[name][:, 0], tensors[name][:, 1])
-    return tensors
+    gaussians = {name: tensors[name].unbind(1) for name in ("prior", "next_prior")}
+    return {**tensors, **gaussians}
 
 
 class RehostLoop:

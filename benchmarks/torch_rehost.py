@@ -111,7 +111,8 @@ class SkillModel(nn.Module):
     self.first_action = nn.Parameter(torch.zeros(action_size))
     self.first_state = nn.Parameter(torch.zeros(2, width))
     self.prior = Policy(size, config.hidden, config.image)
-    for bias in (self.encoder.bias_hh_l0, self.cell.bias_hh):
+    unused: Any = (self.encoder.bias_hh_l0, self.cell.bias_hh)
+    for bias in unused:
       nn.init.zeros_(bias).requires_grad_(False)
 
   def encode(self, actions: Tensor) -> Gaussian:
@@ -156,10 +157,10 @@ class SkillTrainer:
   def __init__(self, config: SkillPriorConfig, action_size: int, params: Params):
     if (config.loss_scaling, config.prior_objective, config.optimizer) != ("paper", "kl", "radam"):
       raise ValueError("the re-host has the paper's scaling, analytic divergences and RAdam")
-    self.config = config
+    self.beta = float(config.beta)
     self.model = SkillModel(config, action_size).load(params)
     self.trained = [part for part in self.model.parameters() if part.requires_grad]
-    self.optimizer = torch.optim.RAdam(self.trained, config.learning_rate, foreach=True)
+    self.optimizer = torch.optim.RAdam(self.trained, float(config.learning_rate), foreach=True)
     self.updates = 0
 
   def update(self, view: Tensor, actions: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
@@ -171,7 +172,7 @@ class SkillTrainer:
     standard = (torch.zeros_like(mean), torch.zeros_like(mean))
     regularization = kl((mean, log_std), standard).mean()
     fit = kl((mean.detach(), log_std.detach()), self.model.prior(view)).mean()
-    loss = reconstruction + self.config.beta * regularization + fit
+    loss = reconstruction + self.beta * regularization + fit
     self.optimizer.zero_grad()
     loss.backward()
     if self.updates < EARLY_UPDATES:
@@ -192,8 +193,7 @@ class Critic(nn.Module):
 
   def __init__(self, state_size: int, skill_size: int, hidden: Sequence[int], scaling: Scaling):
     super().__init__()
-    self.register_buffer("offset", torch.tensor(scaling.offset))
-    self.register_buffer("scale", torch.tensor(scaling.scale))
+    self.offset, self.scale = torch.tensor(scaling.offset), torch.tensor(scaling.scale)
     widths = (state_size + skill_size, *hidden)
     self.layers = nn.ModuleList(nn.Linear(into, out) for into, out in pairwise(widths))
     self.head = nn.Linear(widths[-1], 1)
@@ -229,9 +229,12 @@ class Sac:
   ):
     if config.target_limit or config.gradient_clip or config.policy_delay != 1:
       raise ValueError("the re-host has no target limit, gradient clip or policy delay")
-    self.config, self.limit, self.policy = config, skill_limit, policy
-    self.tau = float(config.tau)
-    self.log_alpha_range = [float(np.log(b)) for b in (config.alpha_min, config.alpha_max)]
+    self.limit, self.policy = skill_limit, policy
+    numbers: dict[str, Any] = config._asdict()  # plain numbers here, never traced
+    self.gamma, self.tau, self.reward_scale, self.target_divergence = (
+      float(numbers[name]) for name in ("gamma", "tau", "reward_scale", "target_divergence")
+    )
+    self.log_alpha_range = [float(np.log(numbers[name])) for name in ("alpha_min", "alpha_max")]
     size = policy.head.out_features // 2
 
     def critics() -> nn.ModuleList:
@@ -260,11 +263,10 @@ class Sac:
         prior's `prior` and `next_prior` (Gaussians).
       noise: standard normal, for the skills of now and of then; drawn if not given.
     """
-    config = self.config
     output = self.policy(batch["seen"])
     draws = noise or (torch.randn_like(output[0]), torch.randn_like(output[0]))
     divergence = kl(output, batch["prior"])
-    gap = config.target_divergence - divergence.detach()
+    gap = self.target_divergence - divergence.detach()
     alpha_loss = (self.log_alpha.exp() * gap).mean()
     _descend(self.alpha_optimizer, alpha_loss, [self.log_alpha])
     with torch.no_grad():
@@ -276,15 +278,15 @@ class Sac:
       next_skill = self.squashed(then, draws[1])
       next_value = self.least(self.targets, batch["next_state"], next_skill)
       next_value = next_value - alpha * kl(then, batch["next_prior"])
-      kept = config.gamma * (1.0 - batch["ended"])
-      target = config.reward_scale * batch["reward"] + kept * next_value
+      kept = self.gamma * (1.0 - batch["ended"])
+      target = self.reward_scale * batch["reward"] + kept * next_value
 
     value = self.least(self.critics, batch["state"], self.squashed(output, draws[0]))
     policy_loss = (alpha * divergence - value).mean()
     _descend(self.policy_optimizer, policy_loss, self.actor_part)
 
     errors = [critic(batch["state"], batch["skill"]) - target for critic in self.critics]
-    critic_loss = 0.5 * sum((error**2).mean() for error in errors)
+    critic_loss = 0.5 * (errors[0] ** 2 + errors[1] ** 2).mean()
     _descend(self.critic_optimizer, critic_loss, self.critic_part)
     with torch.no_grad():
       for target, source in zip(self.target_part, self.critic_part, strict=True):
@@ -327,19 +329,23 @@ def _adam(parameters: Sequence[Tensor], learning_rate: Any) -> torch.optim.Adam:
   return torch.optim.Adam(parameters, learning_rate, fused=True)
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: list[Tensor]) -> None:
-  """A step on these parameters alone: no gradient is computed for any other."""
-  for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-    parameter.grad = gradient
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: Sequence[Tensor]) -> None:
+  """A step on these parameters alone: no gradient is computed for any other.
+
+  Not `torch.autograd.grad`: its gradients may lie otherwise in memory than their parameters, and
+  fused Adam then updates the wrong entries.
+  """
+  optimizer.zero_grad()
+  loss.backward(inputs=parameters)
   optimizer.step()
 
 
-def _load_linear(layer: nn.Linear, entry: Mapping[str, Any]) -> None:
+def _load_linear(layer: Any, entry: Mapping[str, Any]) -> None:
   _copy(layer.weight, np.asarray(entry["kernel"]).T)
   _copy(layer.bias, entry["bias"])
 
 
-def _copy(parameter: Tensor, value: Any) -> None:
+def _copy(parameter: Any, value: Any) -> None:
   """Overwrites a parameter by an array of the same shape."""
   array = np.array(value, np.float32)
   if array.shape != tuple(parameter.shape):

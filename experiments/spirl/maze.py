@@ -155,7 +155,14 @@ def train(
   }
   with open_workdir(workdir, run, overwrite=overwrite) as folder:
     data = build_data(config)
-    results, reports = loop.run_stages(folder, make_stages(config, data, folder), config.seed)
+
+    def judge_prior(results: Mapping[str, Any]) -> None:
+      check = _check_prior(config, results, data, folder)
+      with ProgressReport() as shown:
+        shown.note(coverage.describe_check(check))
+
+    planned = stages.make_stages(config, config.methods, data, before_rl=judge_prior)
+    results, reports = loop.run_stages(folder, planned, config.seed)
     figures = _figures(config, results, reports, data, folder)
     main = f"rl/{config.methods[0]}"
     written = summary.write(folder, run, figures, reports, main)
@@ -172,9 +179,8 @@ def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
     video: also film one episode of the first method into the run's report.
   """
   config = ConfigDict(read_config(workdir)["config"])
-  data = data_directory(config)
   folder = Workdir(Path(workdir).expanduser().resolve())
-  results, _ = loop.load_results(folder.path, make_stages(config, data, None))
+  results, _ = loop.load_results(folder.path, stages.make_stages(config, config.methods))
   config.rl.eval_episodes = episodes
   figures = {name: _evaluate(config, name, results) for name in config.methods}
   if video:
@@ -200,26 +206,6 @@ def build_data(config: ConfigDict) -> Path:
     shown.note(f"demonstrations: {name} in {directory}")
     registry.build(name, directory, **({"trajectories": number} if number else {}))
   return directory
-
-
-def make_stages(config: ConfigDict, data: Path, folder: Workdir | None) -> list[tuple[str, Any]]:
-  """The stages of a run in order; with a folder, the prior is judged before RL starts."""
-
-  def reinforcement(name: str) -> Any:
-    def build(results: Mapping[str, Any]) -> Any:
-      if folder is not None and name == config.methods[0]:
-        check = _check_prior(config, results, data, folder)
-        with ProgressReport() as shown:
-          shown.note(coverage.describe_check(check))
-      return stages.rl_stage(config, name, results)
-
-    return build
-
-  return [
-    (stages.SKILL_PRIOR, lambda results: stages.skill_prior_stage(config, data)),
-    (stages.ACTION_PRIOR, lambda results: stages.action_prior_stage(config, data)),
-    *((f"rl/{name}", reinforcement(name)) for name in config.methods),
-  ]
 
 
 def _check_prior(

@@ -5,7 +5,7 @@ on demonstrations once; every method then learns the task for the same number of
 with the same number of them per update.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from jaxskills.learners.bc import make_bc
 from jaxskills.learners.skill_prior import make_skill_prior
 from jaxskills.training import off_policy
 from jaxskills.training.off_policy import OffPolicyConfig, OffPolicyState
-from jaxskills.training.run_state import Results, Stage
+from jaxskills.training.run_state import BuildStage, Results, Stage
 from jaxskills.types import Key, Learner, Metrics, Params, Step
 
 SKILL_PRIOR, ACTION_PRIOR = "pretrain/skill_prior", "pretrain/action_prior"
@@ -40,7 +40,37 @@ def models(results: Results) -> dict[str, Params]:
   return {"skill": results[SKILL_PRIOR], "action": results[ACTION_PRIOR]}
 
 
-def skill_prior_stage(config: ConfigDict, data: Path) -> Stage:
+def make_stages(
+  config: ConfigDict,
+  names: Sequence[str],
+  data: Path | None = None,
+  before_rl: Callable[[Results], None] | None = None,
+) -> list[tuple[str, BuildStage]]:
+  """The stages of a run in order.
+
+  Args:
+    config: the experiment's.
+    names: the methods to train.
+    data: the demonstrations; not needed to load the results of a finished run.
+    before_rl: called with the pretrained models before reinforcement learning starts.
+  """
+
+  def reinforcement(name: str) -> BuildStage:
+    def build(results: Results) -> Stage:
+      if before_rl is not None and name == names[0]:
+        before_rl(results)
+      return rl_stage(config, name, results)
+
+    return build
+
+  return [
+    (SKILL_PRIOR, lambda results: skill_prior_stage(config, data)),
+    (ACTION_PRIOR, lambda results: action_prior_stage(config, data)),
+    *((f"rl/{name}", reinforcement(name)) for name in names),
+  ]
+
+
+def skill_prior_stage(config: ConfigDict, data: Path | None) -> Stage:
   """Trains skill encoder, decoder and prior together (equation 4)."""
   model, spec = methods.skill_prior_config(config), methods.make_world(config).spec()
   learner = make_skill_prior(model, spec)
@@ -48,7 +78,7 @@ def skill_prior_stage(config: ConfigDict, data: Path) -> Stage:
   return stage._replace(headline=("reconstruction", "prior"))
 
 
-def action_prior_stage(config: ConfigDict, data: Path) -> Stage:
+def action_prior_stage(config: ConfigDict, data: Path | None) -> Stage:
   """Trains the one-step prior by behaviour cloning, for "Flat Prior" and "BC + SAC"."""
   model, spec = methods.action_prior_config(config), methods.make_world(config).spec()
   learner = make_bc(model, spec)
@@ -56,9 +86,20 @@ def action_prior_stage(config: ConfigDict, data: Path) -> Stage:
 
 
 def _pretraining(
-  name: str, learner: Learner, group: ConfigDict, config: ConfigDict, data: Path, horizon: int
+  name: str,
+  learner: Learner,
+  group: ConfigDict,
+  config: ConfigDict,
+  data: Path | None,
+  horizon: int,
 ) -> Stage:
-  """Updates on windows of demonstrations: each chunk cuts its batches out of one block of them."""
+  """Updates on windows of demonstrations: each chunk cuts its batches out of one block of them.
+
+  Without data the stage cannot be run, but its result can be loaded.
+  """
+  feed = None
+  if data is not None:
+    feed = TrajectoryFeed(data, batch=group.trajectories_per_chunk, seed=config.seed)
   fraction_random = config.data.fraction_random
 
   def init(key: Key) -> PretrainState:
@@ -88,7 +129,7 @@ def _pretraining(
     unit="updates",
     finish=lambda state: state.learner.params,
     counters=lambda state: {"env_steps": jnp.zeros((), jnp.int32), "updates": state.updates},
-    feed=TrajectoryFeed(data, batch=group.trajectories_per_chunk, seed=config.seed),
+    feed=feed,
   )
 
 

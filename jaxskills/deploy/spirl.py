@@ -5,7 +5,7 @@ and the decoder of those skills; or one of the baselines that act step by step. 
 read: the demonstrations need not be there.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,9 @@ from jaxskills.envs.maze.view import VIEW_SPAN
 from jaxskills.errors import UserError
 from jaxskills.experiments.spirl import methods, stages
 from jaxskills.learners import skill_prior
-from jaxskills.learners.bc import make_bc
 from jaxskills.networks.policy import GaussianPolicy
 from jaxskills.training import loop
-from jaxskills.training.run_state import Results, Stage
 from jaxskills.training.workdir import read_config
-from jaxskills.types import Key
 
 ACTION = ActionTerm(
   names=("row_force", "column_force"),
@@ -55,7 +52,7 @@ def read_run(workdir: Path, method: str | None, seed_index: int) -> Deployable:
   if not 0 <= seed_index < config.num_seeds:
     raise UserError(f"{workdir} has no seed {seed_index}; it has {config.num_seeds}, from 0 on.")
   stage = f"rl/{name}"
-  results, reports = loop.load_results(workdir, _stages(config, name))
+  results, reports = loop.load_results(workdir, stages.make_stages(config, [name]))
   policy = results[stage]["policy"]
   if config.num_seeds > 1:
     policy = jax.tree.map(lambda leaf: leaf[seed_index], policy)
@@ -173,29 +170,3 @@ def sample_observations(
   data = maze.MazeData(*(jnp.asarray(part, jnp.float32) for part in (position, velocity, before)))
   seen = jax.jit(jax.vmap(world.observe))(data)
   return {name: np.asarray(value) for name, value in seen.items()}
-
-
-def _stages(config: ConfigDict, name: str) -> list[tuple[str, Callable[[Results], Stage]]]:
-  """The stages whose results make a policy, for reading alone."""
-  spec = methods.make_world(config).spec()
-  skill = skill_prior.make_skill_prior(methods.skill_prior_config(config), spec)
-  action = make_bc(methods.action_prior_config(config), spec)
-  return [
-    (stages.SKILL_PRIOR, lambda results: _pretrained(stages.SKILL_PRIOR, skill.init)),
-    (stages.ACTION_PRIOR, lambda results: _pretrained(stages.ACTION_PRIOR, action.init)),
-    (f"rl/{name}", lambda results: stages.rl_stage(config, name, results)),
-  ]
-
-
-def _pretrained(name: str, init: Callable[[Key], Any]) -> Stage:
-  """A stage without work or data: the experiment's own opens the demonstrations."""
-  return Stage(
-    name=name,
-    init=init,
-    chunk=lambda state, data: (state, {}),
-    chunks=0,
-    per_chunk=0,
-    unit="",
-    finish=lambda state: state.params,
-    counters=lambda state: {},
-  )

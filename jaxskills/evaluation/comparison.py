@@ -57,8 +57,7 @@ def compare(runs: Sequence[Run], found: Sequence[Method]) -> list[Row]:
   names = [main] if main in trained or main in reported else []
   names += [name for name in [*reported, *trained] if name not in names]
   return [
-    _row(name, reported.get(name, {}), trained.get(name), figures)
-    for name in dict.fromkeys(names)
+    _row(name, reported.get(name, {}), trained.get(name), figures) for name in dict.fromkeys(names)
   ]
 
 
@@ -67,9 +66,7 @@ def _row(
 ) -> Row:
   seen = _object(figures.get("inputs"))
   last = run_records.last_row(method.runs, method.stage) if method else {}
-  curve = (
-    run_records.curve(method.runs, method.stage, "eval/success_rate") if method else None
-  )
+  curve = run_records.curve(method.runs, method.stage, "eval/success_rate") if method else None
   is_final = "success_rate" in figures
   rates = np.atleast_1d(np.asarray(_number(figures.get("success_rate")), np.float64))
   episodes = _number(figures.get("episodes", shared.get("episodes") if is_final else None))

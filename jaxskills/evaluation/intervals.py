@@ -47,8 +47,10 @@ def wilson(successes, trials, confidence: float = CONFIDENCE) -> Interval:
   centre = shrink * (rate + z**2 / (2 * trials))
   half = shrink * z * np.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
   # At 0 and 1 the bound is exact; rounding must not push it past the rate itself.
-  return Interval(np.minimum(np.maximum(centre - half, 0.0), rate),
-                  np.maximum(np.minimum(centre + half, 1.0), rate))
+  return Interval(
+    np.minimum(np.maximum(centre - half, 0.0), rate),
+    np.maximum(np.minimum(centre + half, 1.0), rate),
+  )
 
 
 def mean_interval(values, confidence: float = CONFIDENCE) -> Interval:

@@ -67,7 +67,8 @@ def exploration_map(exploration: Exploration) -> Figure:
       covered = coverage.coverage(positions, exploration.walls)
       reached = coverage.goal_reached(positions, exploration.goal, exploration.goal_radius)
       _entitle(
-        axes, panel_name(name),
+        axes,
+        panel_name(name),
         f"{covered.cells:,} of {covered.free_cells:,} cells ({covered.fraction:.0%})",
         f"goal in {reached:.1%} of {len(positions):,} episodes",
       )
@@ -150,7 +151,13 @@ def mark_start(axes: Axes, start: np.ndarray) -> None:
   """A green disc at the centre of the start cell."""
   row, column = np.asarray(start, np.float64) + 0.5
   axes.plot(
-    column, row, "o", color=START, markersize=10, markeredgecolor="white", markeredgewidth=1.6,
+    column,
+    row,
+    "o",
+    color=START,
+    markersize=10,
+    markeredgecolor="white",
+    markeredgewidth=1.6,
     zorder=6,
   )
 
@@ -159,11 +166,24 @@ def mark_goal(axes: Axes, goal: np.ndarray, radius: float) -> None:
   """A red star at the centre of the goal cell, and the circle that is rewarded."""
   row, column = np.asarray(goal, np.float64) + 0.5
   axes.add_patch(
-    Circle((column, row), radius, fill=False, color=GOAL, linewidth=1.8, zorder=5,
-           path_effects=[patheffects.withStroke(linewidth=3.4, foreground="white")])
+    Circle(
+      (column, row),
+      radius,
+      fill=False,
+      color=GOAL,
+      linewidth=1.8,
+      zorder=5,
+      path_effects=[patheffects.withStroke(linewidth=3.4, foreground="white")],
+    )
   )
   axes.plot(
-    column, row, "*", color=GOAL, markersize=15, markeredgecolor="white", markeredgewidth=1.2,
+    column,
+    row,
+    "*",
+    color=GOAL,
+    markersize=15,
+    markeredgecolor="white",
+    markeredgewidth=1.2,
     zorder=6,
   )
 
@@ -208,8 +228,14 @@ def _entitle(axes: Axes, title: str, *facts: str) -> None:
   lines = "\n".join(facts) if is_narrow else ", ".join(facts)
   axes.set_title(title, pad=22 if not is_narrow else 34)
   axes.text(
-    0, 1.0, lines, transform=axes.transAxes + ScaledTranslation(0, 5 / 72, figure.dpi_scale_trans),
-    fontsize=10, color="#374151", va="bottom", linespacing=1.15,
+    0,
+    1.0,
+    lines,
+    transform=axes.transAxes + ScaledTranslation(0, 5 / 72, figure.dpi_scale_trans),
+    fontsize=10,
+    color="#374151",
+    va="bottom",
+    linespacing=1.15,
   )
 
 
@@ -230,8 +256,11 @@ def _draw_paths_by_age(axes: Axes, positions: np.ndarray, env_steps: np.ndarray)
   for index in order:
     axes.add_collection(
       LineCollection(
-        list(_segments(paths[index])), colors=[_LATE(0.1 + 0.9 * env_steps[index] / last)],
-        linewidths=1.3, alpha=0.85, zorder=3,
+        list(_segments(paths[index])),
+        colors=[_LATE(0.1 + 0.9 * env_steps[index] / last)],
+        linewidths=1.3,
+        alpha=0.85,
+        zorder=3,
       )
     )
 
@@ -253,15 +282,24 @@ def _map_legend(
 ) -> None:
   handles = [
     Line2D([], [], marker="o", linestyle="", color=START, markersize=9, label="start"),
-    Line2D([], [], marker="*", linestyle="", color=GOAL, markersize=13,
-           label="goal (circle: rewarded)"),
+    Line2D(
+      [], [], marker="*", linestyle="", color=GOAL, markersize=13, label="goal (circle: rewarded)"
+    ),
     *extra,
   ]
   if visited:
     handles.append(Line2D([], [], color=plots.BLUE, linewidth=2, label="paths"))
     handles.append(
-      Line2D([], [], marker="s", linestyle="", color=VISITED, markeredgecolor="#9CB8CF",
-             markersize=10, label="visited cells")
+      Line2D(
+        [],
+        [],
+        marker="s",
+        linestyle="",
+        color=VISITED,
+        markeredgecolor="#9CB8CF",
+        markersize=10,
+        label="visited cells",
+      )
     )
   handles.append(Line2D([], [], marker="s", linestyle="", color=wall, markersize=10, label="wall"))
   columns = len(handles) if figure.get_figwidth() > 7 else 3

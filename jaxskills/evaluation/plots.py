@@ -76,8 +76,12 @@ _LABELS = {
   "spirl_no_regularisation": "SPiRL w/o regularisation",
 }
 _SPARE = [
-  (SKY, "-", "p"), (BLACK, (0, (4, 2)), "d"), (GREY, (0, (2, 1)), "8"), ("#8C510A", "-", "<"),
-  ("#01665E", (0, (6, 2)), ">"), ("#762A83", (0, (1, 1)), "h"),
+  (SKY, "-", "p"),
+  (BLACK, (0, (4, 2)), "d"),
+  (GREY, (0, (2, 1)), "8"),
+  ("#8C510A", "-", "<"),
+  ("#01665E", (0, (6, 2)), ">"),
+  ("#762A83", (0, (1, 1)), "h"),
 ]
 
 
@@ -125,14 +129,29 @@ def learning_curves(curves: Mapping[str, Curve], policy: str = "deterministic") 
       if known.any():
         text += f"  [{band.low[known][-1]:.2f}, {band.high[known][-1]:.2f}]"
         axes.fill_between(
-          curve.x / scale, band.low, band.high, where=known, color=style.color, alpha=0.14,
-          linewidth=0, zorder=2,
+          curve.x / scale,
+          band.low,
+          band.high,
+          where=known,
+          color=style.color,
+          alpha=0.14,
+          linewidth=0,
+          zorder=2,
         )
       every = max(1, len(curve.x) // 8)
       axes.plot(
-        curve.x / scale, middle, color=style.color, linestyle=style.dashes, label=text,
-        linewidth=2.4, marker=style.marker, markersize=7, markeredgecolor="white",
-        markeredgewidth=0.8, markevery=(index * every // max(len(order), 1), every), zorder=3,
+        curve.x / scale,
+        middle,
+        color=style.color,
+        linestyle=style.dashes,
+        label=text,
+        linewidth=2.4,
+        marker=style.marker,
+        markersize=7,
+        markeredgecolor="white",
+        markeredgewidth=0.8,
+        markevery=(index * every // max(len(order), 1), every),
+        zorder=3,
         clip_on=False,
       )
     _rate_axis(axes)
@@ -141,8 +160,14 @@ def learning_curves(curves: Mapping[str, Curve], policy: str = "deterministic") 
     axes.set_xlim(left=0)
     handles, labels = axes.get_legend_handles_labels()
     legend = axes.legend(
-      handles[::-1], labels[::-1], title="last evaluation  [95 % interval]", loc="center left",
-      bbox_to_anchor=(1.01, 0.5), handlelength=3.2, labelspacing=0.9, alignment="left",
+      handles[::-1],
+      labels[::-1],
+      title="last evaluation  [95 % interval]",
+      loc="center left",
+      bbox_to_anchor=(1.01, 0.5),
+      handlelength=3.2,
+      labelspacing=0.9,
+      alignment="left",
     )
     legend.get_title().set_color(GREY)
   return figure
@@ -216,7 +241,10 @@ def panels(content: Sequence[Panel], x_label: str, columns: int = 2) -> Figure:
       handles = handles | {label: line for label, line in more.items() if label not in handles}
     if handles:
       figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 7),
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=min(len(handles), 7),
         handlelength=2.8,
       )
   return figure
@@ -237,7 +265,11 @@ def displacement_distribution(
     for label, (values, color, dashes) in displacements.items():
       levels = np.linspace(0, 1, 401)
       axes.plot(
-        np.quantile(values, levels), levels, color=color, linestyle=dashes, linewidth=2.4,
+        np.quantile(values, levels),
+        levels,
+        color=color,
+        linestyle=dashes,
+        linewidth=2.4,
         label=f"{label}: mean {values.mean():.2f} m",
       )
     axes.set_xlabel(f"displacement over {horizon} control steps (m)")
@@ -267,12 +299,21 @@ def _draw_panel(axes: Axes, panel: Panel, scale: float) -> dict[str, Any]:
     curve = line.curve
     middle, band = mean_and_band(curve, panel.is_rate)
     (handles[line.label],) = axes.plot(
-      curve.x / scale, middle, color=line.color, linestyle=line.dashes, linewidth=line.width,
+      curve.x / scale,
+      middle,
+      color=line.color,
+      linestyle=line.dashes,
+      linewidth=line.width,
       marker="o" if len(curve.x) < 3 else None,
     )
     axes.fill_between(
-      curve.x / scale, band.low, band.high, where=np.isfinite(band.low), color=line.color,
-      alpha=0.16, linewidth=0,
+      curve.x / scale,
+      band.low,
+      band.high,
+      where=np.isfinite(band.low),
+      color=line.color,
+      alpha=0.16,
+      linewidth=0,
     )
   axes.set_title(panel.title)
   axes.set_ylabel(panel.unit)

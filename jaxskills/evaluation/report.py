@@ -101,8 +101,10 @@ def _headline(report: Report) -> str:
   first = rows[0]
   label = page.escape(plots.looks([first.name])[first.name].label)
   text = f"<b>{label} reaches the goal in {100 * first.success_rate:.0f} %</b> of "
-  text += "evaluation episodes" if math.isnan(first.episodes) else (
-    f"{page.count(first.episodes)} evaluation episodes"
+  text += (
+    "evaluation episodes"
+    if math.isnan(first.episodes)
+    else (f"{page.count(first.episodes)} evaluation episodes")
   )
   bounds = intervals.format_interval(first.interval)
   if bounds != page.UNKNOWN:

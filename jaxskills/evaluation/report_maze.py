@@ -14,7 +14,8 @@ def rollout(report: Report) -> str:
   recorded = recordings.load_rollout(report.data)
   is_reached = bool((recorded.goal_distance <= recorded.goal_radius).any())
   end = (
-    f"until {HOLD_SECONDS:g} seconds after the goal is reached" if is_reached
+    f"until {HOLD_SECONDS:g} seconds after the goal is reached"
+    if is_reached
     else "which does not reach the goal"
   )
   html = ""
@@ -29,8 +30,11 @@ def rollout(report: Report) -> str:
   except Exception as error:  # without ffmpeg the map still tells the story
     report.notes.append(f"Rollout: no film, {reason(error)}")
   return html + picture(
-    report, maze_maps.rollout_map(recorded, HOLD_SECONDS), "rollout.png",
-    "Path of one evaluation episode", "The path of the same episode, coloured by time.",
+    report,
+    maze_maps.rollout_map(recorded, HOLD_SECONDS),
+    "rollout.png",
+    "Path of one evaluation episode",
+    "The path of the same episode, coloured by time.",
   )
 
 
@@ -43,14 +47,18 @@ def exploration(report: Report) -> str:
     episodes, time = shapes.pop()
     each = f"{episodes:,} episodes of {time:,} recorded steps each"
   html = picture(
-    report, maze_maps.exploration_map(recorded), "exploration.png",
+    report,
+    maze_maps.exploration_map(recorded),
+    "exploration.png",
     "Maps of the maze with the paths of each way of acting",
     f"Exploration before any reinforcement learning, on the layout of the task ({each}; compare "
     "the paper's Fig. 5).",
   )
   try:
     html += picture(
-      report, maze_maps.displacement_figure(recorded), "displacement.png",
+      report,
+      maze_maps.displacement_figure(recorded),
+      "displacement.png",
       "Cumulative distribution of the displacement per skill",
       f"How far one skill of {recorded.skill_horizon} steps moves the ball. A prior that is stuck "
       "at walls rises early, far left of the demonstrations.",
@@ -65,17 +73,22 @@ def _coverage_facts(found: Mapping[str, Any]) -> str:
   found = {str(name).removeprefix("coverage/"): value for name, value in found.items()}
   words = [
     ("Cells seen by prior rollouts", "{cells:,.0f} of {free_cells:,.0f}"),
-    ("Displacement per skill",
-     "{displacement_per_skill:.2f} m (demonstrations {demonstrated_displacement_per_skill:.2f} m)"),
-    ("Direction kept from skill to skill (cosine)",
-     "{direction_kept:.2f} (demonstrations {demonstrated_direction_kept:.2f})"),
+    (
+      "Displacement per skill",
+      "{displacement_per_skill:.2f} m (demonstrations {demonstrated_displacement_per_skill:.2f} m)",
+    ),
+    (
+      "Direction kept from skill to skill (cosine)",
+      "{direction_kept:.2f} (demonstrations {demonstrated_direction_kept:.2f})",
+    ),
   ]
   try:
     pairs = [(name, text.format(**found)) for name, text in words]
   except (KeyError, ValueError, TypeError):
     pairs = [
       (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value)
-      for name, value in found.items() if not isinstance(value, Mapping)
+      for name, value in found.items()
+      if not isinstance(value, Mapping)
     ]
   return page.facts(pairs) if pairs else ""
 
@@ -85,7 +98,9 @@ def reuse(report: Report) -> str:
   if not (report.data / recordings.REUSE).exists():
     return ""
   return picture(
-    report, maze_maps.reuse_map(recordings.load_reuse(report.data)), "reuse.png",
+    report,
+    maze_maps.reuse_map(recordings.load_reuse(report.data)),
+    "reuse.png",
     "Training rollouts towards several goals with one prior",
     "One skill prior reused for several goals: rollouts during training, the darker the later "
     "(compare the paper's Fig. 13).",

@@ -40,18 +40,20 @@ def methods_table(report: Report) -> str:
     )
     for row in rows
   ]
-  caption = (
-    f"Success: the goal was reached at least once in the episode, {_policy(report)} policy."
-  )
+  caption = f"Success: the goal was reached at least once in the episode, {_policy(report)} policy."
   if not all(row.is_final for row in rows):
     caption += " * Last evaluation during training; no final figure was recorded."
   header = (
-    "Method", "Actor sees", "Critic sees", "Environment steps", "Success rate", "95 % interval",
-    "Evaluation episodes", "Training (s)",
+    "Method",
+    "Actor sees",
+    "Critic sees",
+    "Environment steps",
+    "Success rate",
+    "95 % interval",
+    "Evaluation episodes",
+    "Training (s)",
   )
-  return page.table(
-    header, lines, numbers=(3, 4, 5, 6, 7), caption=caption, is_first_marked=True
-  )
+  return page.table(header, lines, numbers=(3, 4, 5, 6, 7), caption=caption, is_first_marked=True)
 
 
 def learning(report: Report) -> str:
@@ -68,7 +70,9 @@ def learning(report: Report) -> str:
     else "one seed, hence no bands"
   )
   return picture(
-    report, plots.learning_curves(curves, _policy(report)), "learning_curves.png",
+    report,
+    plots.learning_curves(curves, _policy(report)),
+    "learning_curves.png",
     "Success rate against environment steps of every method",
     f"Success rate of the {_policy(report)} policy in evaluations during training ({band}).",
   )
@@ -85,11 +89,13 @@ def skill_prior(report: Report) -> str:
   dashed = (0, (5, 2))
   content = [
     Panel(
-      "Reconstruction of actions", "loss per skill",
+      "Reconstruction of actions",
+      "loss per skill",
       line(("loss/reconstruction", "reconstruction"), "reconstruction", plots.BLACK),
     ),
     Panel(
-      "Divergence of the posterior", "KL (nats)",
+      "Divergence of the posterior",
+      "KL (nats)",
       line(("loss/kl_prior", "prior"), "from the learned prior", plots.BLUE)
       + line(
         ("loss/kl_standard", "regularization"), "from the unit Gaussian", plots.VERMILLION, dashed
@@ -103,7 +109,9 @@ def skill_prior(report: Report) -> str:
     )
     content.append(Panel("Displacement per skill", "m", moved + wanted))
   return picture(
-    report, plots.panels(content, "updates", columns=3), "skill_prior.png",
+    report,
+    plots.panels(content, "updates", columns=3),
+    "skill_prior.png",
     "Losses of the skill prior during training",
     "Training of the skill model: terms of its loss per batch. The prior tells something about "
     "skills where the divergence from it is clearly below that from the unit Gaussian.",
@@ -126,8 +134,12 @@ def reinforcement(report: Report) -> str:
     for curve in _curves(report, "target_divergence").values()
   ]
   content = [
-    Panel("Divergence from the prior", "KL (nats)", divergences + targets,
-          is_log=_is_spread(divergences)),
+    Panel(
+      "Divergence from the prior",
+      "KL (nats)",
+      divergences + targets,
+      is_log=_is_spread(divergences),
+    ),
     Panel("Weight of the divergence", "alpha", _positive(lines("alpha")), is_log=True),
     Panel("Episodes during training", "success rate", lines("episode/success_rate"), is_rate=True),
   ]
@@ -136,7 +148,9 @@ def reinforcement(report: Report) -> str:
     for metric, (policy, _) in _OTHER_EVALUATIONS.items()
   ]
   return picture(
-    report, plots.panels(content, "environment steps"), "reinforcement.png",
+    report,
+    plots.panels(content, "environment steps"),
+    "reinforcement.png",
     "Divergence, alpha and success rates during reinforcement learning",
     "Inside reinforcement learning. The dual update of alpha drives the divergence to its target; "
     "a divergence that stays above it means that the policy pulls away from the prior.",
@@ -149,8 +163,9 @@ def run_facts(report: Report) -> str:
   rows = []
   for stage in run_records.stages(report.runs, ""):
     last = run_records.last_row(report.runs, stage)
-    rows.append((stage, *(page.count(last.get(name))
-                          for name in ("updates", "env_steps", "wall_seconds"))))
+    rows.append(
+      (stage, *(page.count(last.get(name)) for name in ("updates", "env_steps", "wall_seconds")))
+    )
   html = ""
   if rows:
     html = page.table(

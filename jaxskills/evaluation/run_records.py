@@ -44,7 +44,10 @@ def read_run(folder: Path) -> Run:
   folder = Path(folder)
   rows, skipped = _read_rows(folder / "metrics.jsonl")
   return Run(
-    folder, rows, _read_object(folder / "summary.json"), _read_object(folder / "config.json"),
+    folder,
+    rows,
+    _read_object(folder / "summary.json"),
+    _read_object(folder / "config.json"),
     skipped,
   )
 

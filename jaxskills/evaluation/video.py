@@ -66,10 +66,32 @@ def film_rollout(
   width, height = frame_size(rollout.walls)
   # imageio-ffmpeg's own writer forks with a hook, against which JAX's threads warn.
   command = [
-    imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt",
-    "rgb24", "-s", f"{width}x{height}", "-r", str(FRAMES_PER_SECOND), "-i", "-", "-an", "-c:v",
-    "libx264", "-crf", "19", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-movflags",
-    "+faststart", str(partial),
+    imageio_ffmpeg.get_ffmpeg_exe(),
+    "-y",
+    "-loglevel",
+    "error",
+    "-f",
+    "rawvideo",
+    "-pix_fmt",
+    "rgb24",
+    "-s",
+    f"{width}x{height}",
+    "-r",
+    str(FRAMES_PER_SECOND),
+    "-i",
+    "-",
+    "-an",
+    "-c:v",
+    "libx264",
+    "-crf",
+    "19",
+    "-preset",
+    "veryfast",
+    "-pix_fmt",
+    "yuv420p",
+    "-movflags",
+    "+faststart",
+    str(partial),
   ]
   drawn = frames(rollout, speed=speed, hold_seconds=hold_seconds)
   encoder = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)

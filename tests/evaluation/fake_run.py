@@ -42,22 +42,34 @@ def rows(seeds: int = 1) -> list[dict[str, Any]]:
 
   lines: list[dict[str, Any]] = [
     {
-      "stage": "pretrain/skill_prior", "env_steps": 0, "updates": 100 * i, "wall_seconds": i,
-      "loss/reconstruction": 8.0 / (i + 1), "loss/kl_prior": 3.0, "loss/kl_standard": 9.0,
+      "stage": "pretrain/skill_prior",
+      "env_steps": 0,
+      "updates": 100 * i,
+      "wall_seconds": i,
+      "loss/reconstruction": 8.0 / (i + 1),
+      "loss/kl_prior": 3.0,
+      "loss/kl_standard": 9.0,
     }
     for i in range(6)
   ]
   for name in METHODS:
     for i in range(5):
       share = i / 4
-      lines.append({
-        "stage": f"rl/{name}", "env_steps": int(share * FINAL_STEPS), "updates": 50 * i,
-        "wall_seconds": 10.0 * i, "eval/success_rate": figure(0.9 * share * (name == "spirl")),
-        "eval/success_rate_stochastic": figure(0.8 * share * (name == "spirl")),
-        "eval/episodes": 100.0, "episode/success_rate": figure(0.5 * share),
-        "kl": figure(1.0 + 1.0 / (i + 1)), "target_divergence": figure(1.0),
-        "alpha": figure(0.1 + 0.5 / (i + 1)),
-      })
+      lines.append(
+        {
+          "stage": f"rl/{name}",
+          "env_steps": int(share * FINAL_STEPS),
+          "updates": 50 * i,
+          "wall_seconds": 10.0 * i,
+          "eval/success_rate": figure(0.9 * share * (name == "spirl")),
+          "eval/success_rate_stochastic": figure(0.8 * share * (name == "spirl")),
+          "eval/episodes": 100.0,
+          "episode/success_rate": figure(0.5 * share),
+          "kl": figure(1.0 + 1.0 / (i + 1)),
+          "target_divergence": figure(1.0),
+          "alpha": figure(0.1 + 0.5 / (i + 1)),
+        }
+      )
   return lines
 
 
@@ -65,19 +77,35 @@ def summary() -> dict[str, Any]:
   """A `summary.json` with SPiRL at .97 and its two baselines near nothing."""
   inputs = {"actor": ["view"], "critic": ["state"]}
   return {
-    "experiment": "spirl/maze", "preset": "quick", "seed": 0,
+    "experiment": "spirl/maze",
+    "preset": "quick",
+    "seed": 0,
     "metrics": {
-      "success_rate": 0.97, "success_rate_ci": [0.94, 0.99], "episodes": 256, "inputs": inputs,
+      "success_rate": 0.97,
+      "success_rate_ci": [0.94, 0.99],
+      "episodes": 256,
+      "inputs": inputs,
       "coverage": {"cells": 30.0, "free_cells": 73.0},
-      "task": {"layout": "fake 9x9", "start": [2, 2], "goal": [8, 9], "shortest_path_cells": 13,
-               "episode_steps": 300},
+      "task": {
+        "layout": "fake 9x9",
+        "start": [2, 2],
+        "goal": [8, 9],
+        "shortest_path_cells": 13,
+        "episode_steps": 300,
+      },
       "baselines": {
         "sac": {"success_rate": 0.0, "success_rate_ci": [0.0, 0.02], "inputs": inputs},
         "flat_prior": {"success_rate": 0.02, "success_rate_ci": [0.0, 0.05], "inputs": inputs},
       },
     },
-    "env_steps": FINAL_STEPS, "updates": 200, "wall_seconds": 61.0, "steps_per_second": 2800.0,
-    "compile_seconds": 12.0, "device": "cpu", "versions": {"jax": "0.0"}, "git": "abc",
+    "env_steps": FINAL_STEPS,
+    "updates": 200,
+    "wall_seconds": 61.0,
+    "steps_per_second": 2800.0,
+    "compile_seconds": 12.0,
+    "device": "cpu",
+    "versions": {"jax": "0.0"},
+    "git": "abc",
     "parameters_sha256": "00ff",
   }
 

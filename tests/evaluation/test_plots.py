@@ -70,8 +70,11 @@ def test_a_figure_without_curves_is_refused():
 
 def test_panels_share_one_legend_and_skip_what_was_not_logged():
   lines = [plots.Line("a", curve([1.0, 2.0])), plots.Line("b", curve([2.0, 3.0]), plots.GREEN)]
-  content = [plots.Panel("one", "m", lines), plots.Panel("none", "m", []),
-             plots.Panel("two", "m", lines[:1], is_log=True)]
+  content = [
+    plots.Panel("one", "m", lines),
+    plots.Panel("none", "m", []),
+    plots.Panel("two", "m", lines[:1], is_log=True),
+  ]
   figure = plots.panels(content, "updates")
   assert [axes.get_title(loc="left") for axes in figure.axes] == ["one", "two"]
   assert figure.axes[1].get_yscale() == "log"
@@ -125,7 +128,10 @@ def test_the_map_has_rows_down_and_columns_to_the_right():
 def test_later_rollouts_are_darker_and_on_top():
   paths = np.stack([fake_run.walks(1, 20, seed=i)[0] for i in range(3)])
   reuse = recordings.Reuse(
-    fake_run.walls(), np.array([2, 2]), {"a": np.array([8, 9])}, {"a": paths},
+    fake_run.walls(),
+    np.array([2, 2]),
+    {"a": np.array([8, 9])},
+    {"a": paths},
     {"a": np.array([200.0, 0.0, 100.0])},
   )
   lines = maze_maps.reuse_map(reuse).axes[0].collections

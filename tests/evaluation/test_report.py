@@ -46,8 +46,15 @@ def test_a_whole_run_gets_every_picture_and_no_remarks(whole_run):
   folder, html = whole_run
   made = {path.name for path in (folder / "report").iterdir()}
   assert made == {
-    "data", "index.html", "learning_curves.png", "exploration.png", "displacement.png",
-    "skill_prior.png", "reinforcement.png", "rollout.png", "rollout.mp4",
+    "data",
+    "index.html",
+    "learning_curves.png",
+    "exploration.png",
+    "displacement.png",
+    "skill_prior.png",
+    "reinforcement.png",
+    "rollout.png",
+    "rollout.mp4",
   }
   assert 'class="note"' not in html
 
@@ -56,8 +63,13 @@ def test_the_page_links_only_to_files_beside_it(whole_run):
   folder, html = whole_run
   links = set(re.findall(r'(?:src|href)="([^"]+)"', html))
   assert links == {
-    "learning_curves.png", "exploration.png", "displacement.png", "skill_prior.png",
-    "reinforcement.png", "rollout.png", "rollout.mp4",
+    "learning_curves.png",
+    "exploration.png",
+    "displacement.png",
+    "skill_prior.png",
+    "reinforcement.png",
+    "rollout.png",
+    "rollout.mp4",
   }
   assert "http" not in html and "<script" not in html and str(folder) not in html
 
@@ -73,8 +85,14 @@ def test_the_table_gives_inputs_rates_and_intervals_of_all_methods(whole_run):
 
 def test_the_page_states_layout_distance_and_number_of_episodes(whole_run):
   html = whole_run[1]
-  for fact in ("fake 9x9", "13 cells", "(2, 2) to (8, 9)", "300 control steps", "256",
-               "SPiRL reaches the goal in 97 %"):
+  for fact in (
+    "fake 9x9",
+    "13 cells",
+    "(2, 2) to (8, 9)",
+    "300 control steps",
+    "256",
+    "SPiRL reaches the goal in 97 %",
+  ):
     assert fact in html
 
 
@@ -118,17 +136,31 @@ def break_lines(folder):
 
 
 def break_figures(folder):
-  lines = [{"stage": "rl/spirl", "env_steps": "many", "eval/success_rate": "all"}, {"stage": 3},
-           {"stage": "rl/sac", "env_steps": 0, "eval/success_rate": [[1.0]]}]
+  lines = [
+    {"stage": "rl/spirl", "env_steps": "many", "eval/success_rate": "all"},
+    {"stage": 3},
+    {"stage": "rl/sac", "env_steps": 0, "eval/success_rate": [[1.0]]},
+  ]
   fake_run.write_rows(folder, lines)
 
 
 def break_summary(folder):
-  (folder / "summary.json").write_text(json.dumps({
-    "experiment": 3, "metrics": {"success_rate": None, "inputs": [], "task": "none",
-                                 "baselines": {"sac": None, "ssp": {"inputs": {"actor": 1}}}},
-    "versions": [], "wall_seconds": "long", "device": {"kind": "cpu"},
-  }))
+  (folder / "summary.json").write_text(
+    json.dumps(
+      {
+        "experiment": 3,
+        "metrics": {
+          "success_rate": None,
+          "inputs": [],
+          "task": "none",
+          "baselines": {"sac": None, "ssp": {"inputs": {"actor": 1}}},
+        },
+        "versions": [],
+        "wall_seconds": "long",
+        "device": {"kind": "cpu"},
+      }
+    )
+  )
 
 
 def break_json(folder):
@@ -187,7 +219,10 @@ def test_reuse_is_drawn_where_it_was_recorded(tmp_path):
   recordings.save_reuse(
     folder / "report" / "data",
     recordings.Reuse(
-      fake_run.walls(), np.array([2, 2]), goals, {name: fake_run.walks(4, 30) for name in goals},
+      fake_run.walls(),
+      np.array([2, 2]),
+      goals,
+      {name: fake_run.walks(4, 30) for name in goals},
       {name: np.arange(4) * 1000 for name in goals},
     ),
   )

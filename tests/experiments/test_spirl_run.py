@@ -8,7 +8,8 @@ import pytest
 
 from jaxskills.config import to_plain
 from jaxskills.errors import UserError
-from jaxskills.experiments.spirl import maze
+from jaxskills.experiments.spirl import maze, stages
+from jaxskills.training import loop
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +85,7 @@ def test_a_finished_run_is_evaluated_from_its_folder_alone(finished):
 
 
 def test_the_two_seeds_differ(config, finished):
-  results, _ = maze.loop.load_results(
-    finished[0], maze.make_stages(config, maze.data_directory(config), None)
-  )
+  results, _ = loop.load_results(finished[0], stages.make_stages(config, config.methods))
   policy = results["rl/spirl"]["policy"]["params"]
   assert all(leaf.shape[0] == 2 for leaf in jax.tree.leaves(policy))
   assert not np.array_equal(*policy["head"]["dense"]["kernel"])

@@ -76,7 +76,7 @@ def test_the_two_betas_weigh_alike():
       changed = {**given, "decoded": decoded, "posterior": posterior}
       return skill_vae(**changed, beta=beta, scaling=scaling)[0]
 
-    return jax.grad(loss, (0, 1))(given["decoded"], given["posterior"])
+    return jax.jit(jax.grad(loss, (0, 1)))(given["decoded"], given["posterior"])
 
   summed = autoencoder_gradient(beta, "paper")
   averaged = autoencoder_gradient(0.01, "released_code")
@@ -99,10 +99,14 @@ def test_sample_nll_is_the_density_of_the_decoded_skill():
 def test_both_prior_objectives_have_the_same_optimum():
   given = drawn()
   q = given["posterior"]
-  noise = jax.random.normal(jax.random.key(0), (20_000, BATCH, SKILL))
+  noise = np.random.default_rng(0).normal(size=(20_000, BATCH, SKILL)).astype(np.float32)
   skills = q.mean + jnp.exp(q.log_std) * noise
-  by_kl = jax.grad(lambda p: jnp.sum(prior_divergence(q, given["skill"], p)))(given["prior"])
-  by_samples = jax.grad(lambda p: jnp.mean(jax.vmap(lambda z: jnp.sum(prior_nll(q, z, p)))(skills)))
+  by_kl = jax.jit(jax.grad(lambda p: jnp.sum(prior_divergence(q, given["skill"], p))))(
+    given["prior"]
+  )
+  by_samples = jax.jit(
+    jax.grad(lambda p: jnp.mean(jax.vmap(lambda z: jnp.sum(prior_nll(q, z, p)))(skills)))
+  )
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, atol=0.15), by_samples(given["prior"]), by_kl
   )
@@ -115,7 +119,7 @@ def test_the_prior_sends_no_gradient_into_the_encoder(objective):
   def loss(posterior, skill, prior):
     return jnp.sum(objective(posterior, skill, prior))
 
-  gradient = jax.grad(loss, (0, 1, 2))(given["posterior"], given["skill"], given["prior"])
+  gradient = jax.jit(jax.grad(loss, (0, 1, 2)))(given["posterior"], given["skill"], given["prior"])
   for leaf in jax.tree.leaves(gradient[:2]):
     np.testing.assert_array_equal(leaf, 0.0)
   assert all(np.all(np.asarray(leaf) != 0) for leaf in jax.tree.leaves(gradient[2]))

@@ -14,9 +14,10 @@ from jaxskills.networks.encoder import (
 
 
 def observation(batch: int = 3) -> dict[str, jax.Array]:
-  keys = jax.random.split(jax.random.key(0), 2)
-  view = jax.random.randint(keys[0], (batch, 32, 32, 2), 0, 256).astype(jnp.uint8)
-  return {"view": view, "state": jax.random.normal(keys[1], (batch, 4))}
+  random = np.random.default_rng(0)
+  view = random.integers(0, 256, (batch, 32, 32, 2), np.uint8)
+  state = random.normal(size=(batch, 4)).astype(np.float32)
+  return {"view": jnp.asarray(view), "state": jnp.asarray(state)}
 
 
 def test_frames_become_the_newest_in_unit_range_and_scaled_changes():

@@ -9,8 +9,13 @@ from jaxskills.networks.heads import GaussianHead
 from jaxskills.networks.mlp import Mlp
 
 
+def normal(*shape: int) -> jax.Array:
+  """Random numbers from NumPy: JAX would compile a generator for every shape."""
+  return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+
 def test_an_mlp_is_affine_maps_with_leaky_relus_between():
-  value = jax.random.normal(jax.random.key(0), (5, 3))
+  value = normal(5, 3)
   result, params = jax.jit(Mlp((4, 2)).init_with_output)(jax.random.key(1), value)
   expected = np.asarray(value)
   for name in ("dense_0", "dense_1"):
@@ -21,22 +26,20 @@ def test_an_mlp_is_affine_maps_with_leaky_relus_between():
 
 
 def test_initial_weights_keep_the_scale_through_many_layers():
-  value = jax.random.normal(jax.random.key(0), (64, 128))
+  value = normal(64, 128)
   result, _ = jax.jit(Mlp((128,) * 6).init_with_output)(jax.random.key(1), value)
   assert 0.5 < float(jnp.sqrt(jnp.mean(result**2))) < 2.0
 
 
 def test_layer_norm_makes_features_blind_to_the_scale_of_a_row():
-  value = jax.random.normal(jax.random.key(0), (5, 8))
+  value = normal(5, 8)
   network = Mlp((16,), layer_norm=True)
   result, params = jax.jit(network.init_with_output)(jax.random.key(1), value)
   np.testing.assert_allclose(network.apply(params, 1000.0 * value), result, atol=1e-3)
 
 
 def test_a_fresh_head_is_close_to_the_unit_gaussian():
-  gaussian, _ = jax.jit(GaussianHead(10).init_with_output)(
-    jax.random.key(0), jax.random.normal(jax.random.key(1), (64, 128))
-  )
+  gaussian, _ = jax.jit(GaussianHead(10).init_with_output)(jax.random.key(0), normal(64, 128))
   assert float(jnp.max(kl(gaussian, standard_like(gaussian)))) < 1.0
 
 

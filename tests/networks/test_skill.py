@@ -10,6 +10,11 @@ from jaxskills.networks.skill import ClosedLoopDecoder, SkillDecoder, SkillEncod
 BATCH, HORIZON, ACTION, SKILL, WIDTH = 3, 5, 2, 4, 8
 
 
+def normal(*shape: int) -> jax.Array:
+  """Random numbers from NumPy: JAX would compile a generator for every shape."""
+  return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+
+
 def sigmoid(value: np.ndarray) -> np.ndarray:
   return 1.0 / (1.0 + np.exp(-value))
 
@@ -24,14 +29,12 @@ def lstm(weights, hidden, cell, projected):
 
 def perturbed(params):
   """Parameters without the zeros that some start from."""
-  leaves, tree = jax.tree.flatten(params)
-  keys = jax.random.split(jax.random.key(9), len(leaves))
-  noisy = [x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-  return jax.tree.unflatten(tree, noisy)
+  random = np.random.default_rng(9)
+  return jax.tree.map(lambda x: x + random.normal(scale=0.3, size=x.shape).astype(x.dtype), params)
 
 
 def test_the_encoder_is_an_lstm_whose_last_state_gives_the_gaussian():
-  actions = jax.random.normal(jax.random.key(0), (BATCH, HORIZON, ACTION))
+  actions = normal(BATCH, HORIZON, ACTION)
   encoder = SkillEncoder(SKILL, WIDTH)
   params = perturbed(jax.jit(encoder.init)(jax.random.key(1), actions))
   weights = params["params"]
@@ -47,7 +50,7 @@ def test_the_encoder_is_an_lstm_whose_last_state_gives_the_gaussian():
 
 
 def test_the_decoder_reads_the_skill_and_its_last_action_at_every_step():
-  skill = jax.random.normal(jax.random.key(0), (BATCH, SKILL))
+  skill = normal(BATCH, SKILL)
   decoder = SkillDecoder(ACTION, HORIZON, WIDTH)
   params = perturbed(jax.jit(decoder.init)(jax.random.key(1), skill))
   weights = params["params"]
@@ -74,7 +77,7 @@ def test_cells_remember_from_the_start():
 
 
 def test_an_unconditioned_decoder_does_not_look():
-  skill = jax.random.normal(jax.random.key(0), (BATCH, SKILL))
+  skill = normal(BATCH, SKILL)
   decoder = SkillDecoder(ACTION, HORIZON, WIDTH)
   params = jax.jit(decoder.init)(jax.random.key(1), skill)
   seen = {"state": jnp.ones((BATCH, 4))}
@@ -84,7 +87,7 @@ def test_an_unconditioned_decoder_does_not_look():
 
 
 def test_a_conditioned_decoder_starts_from_what_it_sees():
-  skill = jax.random.normal(jax.random.key(0), (BATCH, SKILL))
+  skill = normal(BATCH, SKILL)
   decoder = SkillDecoder(ACTION, HORIZON, WIDTH, condition_on=("state",))
   seen = {"state": jnp.ones((BATCH, 4))}
   params = jax.jit(decoder.init)(jax.random.key(1), skill, seen)
@@ -97,13 +100,13 @@ def test_a_conditioned_decoder_starts_from_what_it_sees():
 def test_context_beside_the_actions_reaches_the_posterior():
   actions = jnp.zeros((BATCH, HORIZON, ACTION))
   encoder = SkillEncoder(SKILL, WIDTH, context=("state",))
-  seen = {"state": jax.random.normal(jax.random.key(0), (BATCH, HORIZON, 4))}
+  seen = {"state": normal(BATCH, HORIZON, 4)}
   params = jax.jit(encoder.init)(jax.random.key(1), actions, seen)
 
   def first_mean(states):
     return jax.jit(encoder.apply)(params, actions, {"state": states}).mean[0, 0]
 
-  gradient = np.asarray(jax.grad(first_mean)(seen["state"]))
+  gradient = np.asarray(jax.jit(jax.grad(first_mean))(seen["state"]))
   assert np.all(gradient[0] != 0) and np.all(gradient[1:] == 0)
   with pytest.raises(ValueError, match="state"):
     jax.jit(encoder.apply)(params, actions)
