@@ -75,7 +75,7 @@ def get_config(sizes: Sizes, *, train_encoder: bool) -> ConfigDict:
   config.rl.worlds = sizes.worlds or config.rl.worlds
   config.rl.env_steps_per_chunk = config.rl.worlds * config.skill_prior.horizon
   config.rl.replay_capacity = REPLAY
-  config.rl.warmup_decisions = sizes.warmup
+  config.rl.warmup_env_steps = sizes.warmup * config.skill_prior.horizon
   return config
 
 
@@ -199,14 +199,14 @@ def loop_peer(sizes: Sizes) -> Contender:
   skill_params = same_computation.pretrained(config)[stages.SKILL_PRIOR]
   skills = torch_rehost.SkillModel(model, world.action_size).load(skill_params)
   loop = RehostLoop(
-    NumpyMaze(world.task, config.task.episode_steps, world.goal_radius),
+    NumpyMaze(world.task, methods.episode_steps(config), world.goal_radius),
     pair.peer,
     skills,
     skills.prior,
     config.rl.replay_capacity,
     config.rl.batch_size,
   )
-  for _ in range(config.rl.warmup_decisions):
+  for _ in range(sizes.warmup):
     loop.play_skill(learn=False)
   return Contender("PyTorch re-host, one world", loop.play_skill, model.horizon)
 

@@ -65,7 +65,7 @@ def record_rollout(
 ) -> None:
   """Films one episode of a trained policy, sampled as in training."""
   world = methods.make_world(config)
-  decisions = config.task.episode_steps // agent.steps
+  decisions = methods.decisions(config, agent.steps)
 
   def watch(state: jax.Array) -> tuple[jax.Array, jax.Array]:
     return state.position, state.velocity
@@ -86,7 +86,7 @@ def _explore(
 ) -> Exploration:
   """Episodes of the task's length from its start, for each way of acting."""
   positions, horizon = {}, methods.skill_prior_config(config).horizon
-  limited = methods.EpisodeLimit(world, config.task.episode_steps)
+  limited = methods.EpisodeLimit(world, methods.episode_steps(config))
   for index, (name, plan) in enumerate(methods.exploration_plans(config, models).items()):
     steps = 1 if name in ("action_prior", "random_actions") else horizon
 
@@ -96,7 +96,7 @@ def _explore(
         plan,
         key,
         config.exploration.episodes,
-        config.task.episode_steps // steps,
+        methods.decisions(config, steps),
         lambda state: state.position,
       ).watched
 

@@ -1,7 +1,7 @@
 """SPiRL in the maze: a skill prior from planner demonstrations solves a sparse-reward task.
 
   jaxskills train spirl/maze:quick    2 CPU cores, 5 minutes; SPiRL .98 [.94, 1.], SAC 0 [0, .03]
-  jaxskills train spirl/maze:full     the paper's scale, where SPiRL reaches .97 at 0.9M steps
+  jaxskills train spirl/maze:full     the paper's maze; paper: SPiRL .97 at 0.9M steps
 
 Pertsch et al. 2020, section 4.2. Demonstrations in random 20x20 mazes train a skill model and a
 one-step action prior; then SPiRL and its baselines learn to reach a goal in a maze that no
@@ -19,15 +19,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 from ml_collections import ConfigDict
 
-from jaxskills.config import to_plain
+from jaxskills.config import nearest, to_plain
 from jaxskills.data_builders import registry
-from jaxskills.envs.maze import tasks
-from jaxskills.evaluation import coverage, intervals, report
-from jaxskills.experiments.spirl import exploration, methods, stages
+from jaxskills.errors import UserError
+from jaxskills.evaluation import coverage, report
+from jaxskills.experiments.spirl import methods, stages
+from jaxskills.experiments.spirl import results as figures_of
 from jaxskills.training import loop, summary
 from jaxskills.training.progress import ProgressReport
 from jaxskills.training.workdir import Workdir, open_workdir, read_config
@@ -35,7 +34,7 @@ from jaxskills.training.workdir import Workdir, open_workdir, read_config
 EXPERIMENT = "spirl/maze"
 PRESETS = {
   "quick": "20x20 maze, SPiRL and SAC; 2 CPU cores, minutes",
-  "full": "the paper's 40x40 maze, SPiRL and all baselines; hours on 2 CPU cores",
+  "full": "the paper's 40x40 maze, SPiRL and all baselines",
 }
 
 
@@ -54,7 +53,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
       "methods": ("spirl", "sac"),
       "task": {
         "layout": "quick",
-        "episode_steps": tasks.QUICK_EPISODE_STEPS,
+        "episode_steps": 0,  # the task's own
         "goal_radius": 2.0,
         "start_spread": 0.0,
       },
@@ -100,7 +99,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
         "reset_pool": 64,
         "warmup_env_steps": 8_000,
         "skill_limit": 2.0,
-        "prior_env_steps": 500_000,
+        "prior_env_steps": 100_000,
         "eval_episodes": 128,
         "evaluate_every_steps": 24_000,
         "final_eval_episodes": 128,
@@ -122,14 +121,15 @@ def get_config(preset: str = "quick") -> ConfigDict:
   if preset == "full":
     config.methods = ("spirl", "sac", "bc_sac", "flat_prior", "ssp")
     config.task.layout = "task"
-    config.task.episode_steps = tasks.TASK_EPISODE_STEPS
     config.data.preset = "full"
     config.skill_prior.updates = 20_000
     config.action_prior.updates = 6_000
     config.rl.env_steps = 1_500_000
     config.rl.batch_size = 256
+    config.rl.prior_env_steps = 500_000
     config.rl.replay_capacity = 200_000
     config.rl.evaluate_every_steps = 48_000
+  config.lock()
   return config
 
 
@@ -153,17 +153,18 @@ def train(
     "seed": config.seed,
     "config": to_plain(config),
   }
+  _check(config)
   with open_workdir(workdir, run, overwrite=overwrite) as folder:
     data = build_data(config)
 
     def judge_prior(results: Mapping[str, Any]) -> None:
-      check = _check_prior(config, results, data, folder)
+      check = figures_of.check_prior(config, results, data, folder)
       with ProgressReport() as shown:
         shown.note(coverage.describe_check(check))
 
     planned = stages.make_stages(config, config.methods, data, before_rl=judge_prior)
     results, reports = loop.run_stages(folder, planned, config.seed)
-    figures = _figures(config, results, reports, data, folder)
+    figures = figures_of.figures(config, results, reports, data, folder)
     main = f"rl/{config.methods[0]}"
     written = summary.write(folder, run, figures, reports, main)
     report.write_report(folder.path)
@@ -182,9 +183,10 @@ def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
   folder = Workdir(Path(workdir).expanduser().resolve())
   results, _ = loop.load_results(folder.path, stages.make_stages(config, config.methods))
   config.rl.eval_episodes = episodes
-  figures = {name: _evaluate(config, name, results) for name in config.methods}
+  seed = stages.EVALUATION_SEED + 1  # not the episodes that the run itself was judged by
+  figures = {name: figures_of.evaluate(config, name, results, seed) for name in config.methods}
   if video:
-    _film(config, results, folder)
+    figures_of.film(config, results, folder)
     report.write_report(folder.path)
   return figures
 
@@ -204,84 +206,35 @@ def build_data(config: ConfigDict) -> Path:
   number = config.data.trajectories
   with ProgressReport() as shown:
     shown.note(f"demonstrations: {name} in {directory}")
-    registry.build(name, directory, **({"trajectories": number} if number else {}))
+    begun = False
+
+    def progress(done: int, total: int) -> None:
+      nonlocal begun
+      if not begun:
+        shown.start(name, "trajectories", done=done, total=total)
+        begun = True
+      shown.update(done, {})
+
+    changes = {"trajectories": number} if number else {}
+    registry.build(name, directory, progress=progress, **changes)
   return directory
 
 
-def _check_prior(
-  config: ConfigDict, results: Mapping[str, Any], data: Path, folder: Workdir
-) -> dict[str, float]:
-  return exploration.record(config, stages.models(results), data, folder.report / "data")
+def _check(config: ConfigDict) -> None:
+  """Refuses what cannot be run before anything is made.
 
-
-def _figures(
-  config: ConfigDict,
-  results: Mapping[str, Any],
-  reports: Mapping[str, loop.StageReport],
-  data: Path,
-  folder: Workdir,
-) -> dict[str, Any]:
-  """The final figures of all methods, of policies that no longer change."""
-  final = config.copy_and_resolve_references()
-  final.rl.eval_episodes = config.rl.final_eval_episodes
-  task = methods.make_world(config).task
-  scores = {}
+  Raises:
+    UserError: naming what is wrong.
+  """
   for name in config.methods:
-    progress = reports[f"rl/{name}"].progress
-    scores[name] = {
-      **_evaluate(final, name, results),
-      "env_steps": progress.env_steps,
-      "updates": progress.updates,
-      "training_seconds": progress.wall_seconds,
-      "inputs": {
-        "actor": list(config.networks.actor_inputs),
-        "critic": list(config.networks.critic_inputs),
-        "encoder": "trained" if config.networks.train_encoder else "pretrained, frozen",
-      },
-    }
-  _film(config, results, folder)
-  main, *baselines = config.methods
-  return {
-    **scores[main],
-    "coverage": _check_prior(config, results, data, folder),
-    "task": {
-      "layout": config.task.layout,
-      "start": list(task.start),
-      "goal": list(task.goal),
-      "shortest_path_cells": tasks.path_cells(task),
-      "episode_steps": config.task.episode_steps,
-    },
-    "baselines": {name: scores[name] for name in baselines},
-  }
-
-
-def _evaluate(config: ConfigDict, name: str, results: Mapping[str, Any]) -> dict[str, Any]:
-  """Success rates of one trained method, with 95 % intervals over episodes, or over seeds."""
-  agent = methods.make_agent(config, methods.METHODS[name], stages.models(results))
-  score = stages.evaluator(config, agent)
-  params = results[f"rl/{name}"]["policy"]
-  scores = jax.jit(jax.vmap(score) if config.num_seeds > 1 else score)(params)
-  rates, episodes = np.atleast_1d(scores["eval/success_rate"]), config.rl.eval_episodes
-  interval = intervals.rate_interval(rates, episodes)
-  figures = {
-    "success_rate": float(rates.mean()),
-    "success_rate_ci": [float(bound) for bound in interval],
-    "success_rate_deterministic": float(np.mean(scores["eval/success_rate_deterministic"])),
-    "return": float(np.mean(scores["eval/return"])),
-    "episodes": episodes,
-    "seeds": config.num_seeds,
-  }
-  if config.num_seeds > 1:
-    figures["success_rate_by_seed"] = [float(rate) for rate in rates]
-  return figures
-
-
-def _film(config: ConfigDict, results: Mapping[str, Any], folder: Workdir) -> None:
-  """Keeps one episode of the first method (of its first seed) for the report's video."""
-  name = config.methods[0]
-  agent = methods.make_agent(config, methods.METHODS[name], stages.models(results))
-  policy = results[f"rl/{name}"]["policy"]
-  if config.num_seeds > 1:
-    policy = jax.tree.map(lambda leaf: leaf[0], policy)
-  key = jax.random.key(stages.EVALUATION_SEED)
-  exploration.record_rollout(config, agent, policy, folder.report / "data", key)
+    if name not in methods.METHODS:
+      raise UserError(f"no method {name}{nearest(name, list(methods.METHODS))}")
+  if not config.methods or len(set(config.methods)) != len(config.methods):
+    raise UserError(f"config.methods needs different names, not {list(config.methods)}")
+  try:
+    methods.make_world(config)
+    for name in config.methods:
+      method = methods.METHODS[name]
+      stages.loop_config(config, method, config.skill_prior.horizon if method.skills else 1)
+  except ValueError as error:
+    raise UserError(str(error)) from error

@@ -11,7 +11,7 @@ CPU. A method that starts from nothing gets the skill prior's. What a run hands 
 policy, from observation to action.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, NamedTuple
 
 import jax
@@ -94,6 +94,16 @@ def make_world(config: ConfigDict) -> maze.Maze:
   return maze.make_maze(task.layout, goal_radius=task.goal_radius, start_spread=task.start_spread)
 
 
+def episode_steps(config: ConfigDict) -> int:
+  """Control steps of an episode: the task's own, unless the configuration says otherwise."""
+  return config.task.episode_steps or make_world(config).task.episode_steps
+
+
+def decisions(config: ConfigDict, steps: int) -> int:
+  """Decisions of `steps` control steps that fill an episode; the last one may be cut short."""
+  return -(-episode_steps(config) // steps)
+
+
 def state_scaling(world: maze.Maze) -> dict[str, Scaling]:
   """Brings the state to order one: metres from the middle over 10, speeds over their limit."""
   rows, columns = world.task.walls.shape
@@ -131,7 +141,7 @@ def make_agent(
     sac: overrides the configured numbers; leaves may be traced.
   """
   world = make_world(config)
-  limited = EpisodeLimit(world, config.task.episode_steps)
+  limited = EpisodeLimit(world, episode_steps(config))
   spec, model = world.spec(), skill_prior_config(config)
   horizon = model.horizon if method.skills else 1
   limit = config.rl.skill_limit if method.skills else spec.action_limit
@@ -146,7 +156,8 @@ def make_agent(
   pretrained = action_model if uses_action_model else skill_model
   shown, seen_by_actor = limited, model.inputs
   if not config.networks.train_encoder:
-    shown = MapObservation(limited, _features(model, pretrained, method.skills))
+    kept = {*config.networks.critic_inputs, *(model.condition_on if method.skills else ())}
+    shown = MapObservation(limited, _features(model, pretrained, kept))
     seen_by_actor = ("features",)
 
   env = shown
@@ -209,17 +220,16 @@ def make_agent(
 
 
 def _features(
-  model: SkillPriorConfig, params: Params, skills: bool
+  model: SkillPriorConfig, params: Params, kept: Set[str]
 ) -> Callable[[Observation], dict[str, jax.Array]]:
-  """One observation with the actor's inputs replaced by a frozen encoder's features."""
+  """One observation: a frozen encoder's features of the actor's inputs, and what others need."""
   encoder = ObservationEncoder(model.inputs)
-  needed = {"state", *(model.condition_on if skills else ())}
 
   def encode(observation: Observation) -> dict[str, jax.Array]:
     batch = jax.tree.map(lambda leaf: leaf[None], observation)
-    features = encoder.apply({"params": params["params"]["encoder"]}, batch)[0]
-    kept = {name: leaf for name, leaf in observation.items() if name in needed}
-    return {**kept, "features": features.astype(jnp.float16)}
+    features = encoder.apply({"params": params["params"].get("encoder", {})}, batch)[0]
+    others = {name: leaf for name, leaf in observation.items() if name in kept}
+    return {**others, "features": features.astype(jnp.float16)}
 
   return encode
 

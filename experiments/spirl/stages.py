@@ -197,14 +197,16 @@ def loop_config(config: ConfigDict, method: methods.Method, steps: int) -> OffPo
   )
 
 
-def evaluator(config: ConfigDict, agent: methods.Agent) -> Callable[[Params], Metrics]:
+def evaluator(
+  config: ConfigDict, agent: methods.Agent, seed: int = EVALUATION_SEED
+) -> Callable[[Params], Metrics]:
   """`whole policy parameters -> metrics` over episodes with fixed keys.
 
   `eval/success_rate` is of the policy as it trains and as the paper evaluates it, with sampled
   skills; `eval/success_rate_deterministic` of its mean, which from one fixed start is 0 or 1.
   """
-  decisions = config.task.episode_steps // agent.steps
-  key = jax.random.key(EVALUATION_SEED)
+  decisions = methods.decisions(config, agent.steps)
+  key = jax.random.key(seed)
 
   def score(params: Params) -> Metrics:
     def play(plan: Callable[..., jax.Array]) -> Metrics:
