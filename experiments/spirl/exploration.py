@@ -12,6 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxskills.data.maze import TrajectoryFeed
+from jaxskills.envs.maze.maze import MazeData
 from jaxskills.evaluation import coverage, recordings, rollouts
 from jaxskills.evaluation.recordings import Exploration, Rollout
 from jaxskills.experiments.spirl import methods
@@ -67,8 +68,8 @@ def record_rollout(
   world = methods.make_world(config)
   decisions = methods.decisions(config, agent.steps)
 
-  def watch(state: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return state.position, state.velocity
+  def watch(data: MazeData) -> tuple[jax.Array, jax.Array]:
+    return data.position, data.velocity
 
   episode = jax.jit(
     lambda key: rollouts.play(
