@@ -5,6 +5,7 @@ All of it has to be in place before JAX or jaxskills is imported, so it happens 
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,10 @@ import pytest
 from jaxtyping import install_import_hook
 
 import tests.checking  # noqa: F401  (the import hook looks it up by name)
+
+# A shell starts background jobs with SIGINT ignored, and they and their children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+  signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A CPU that looks like two devices, so that what is sharded is really spread.
 _FLAGS = os.environ.get("XLA_FLAGS", "")
