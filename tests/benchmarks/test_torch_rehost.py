@@ -1,5 +1,7 @@
 """Tests that the PyTorch re-host computes what jaxskills computes, so that speeds compare."""
 
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,3 +89,22 @@ def test_the_numpy_replay_overwrites_the_oldest():
   mean, log_std = batch["prior"]
   assert mean.shape == log_std.shape == (200, 2)
   np.testing.assert_array_equal(mean[:, 0], batch["reward"])
+
+
+def test_the_peer_races_with_the_number_of_threads_that_is_faster(monkeypatch):
+  used = []
+  monkeypatch.setattr(spirl.measuring, "cores", lambda: 2)
+  monkeypatch.setattr(spirl.torch_rehost, "use_threads", used.append)
+
+  def run():
+    time.sleep(0.02 if used[-1] == 2 else 0.001)
+    return {}
+
+  contender, threads = spirl.peer_contender("peer", run, 1.0, seconds=0.05)
+  contender.run()
+  assert threads == used[-1] == 1 and 2 in used
+
+
+def test_the_benchmark_keeps_the_papers_batch_and_update_ratio():
+  config = spirl.get_config(spirl.SIZES, train_encoder=True)
+  assert (config.rl.batch_size, config.rl.env_steps_per_update) == (256, 10)
