@@ -206,17 +206,8 @@ def build_data(config: ConfigDict) -> Path:
   number = config.data.trajectories
   with ProgressReport() as shown:
     shown.note(f"demonstrations: {name} in {directory}")
-    begun = False
-
-    def progress(done: int, total: int) -> None:
-      nonlocal begun
-      if not begun:
-        shown.start(name, "trajectories", done=done, total=total)
-        begun = True
-      shown.update(done, {})
-
     changes = {"trajectories": number} if number else {}
-    registry.build(name, directory, progress=progress, **changes)
+    registry.build(name, directory, progress=shown.counter(name, "trajectories"), **changes)
   return directory
 
 

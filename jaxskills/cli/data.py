@@ -46,14 +46,5 @@ def _build(name: str, directory: Path) -> None:
   from jaxskills.training.progress import ProgressReport
 
   with ProgressReport() as report:
-    begun = False
-
-    def progress(done: int, total: int) -> None:
-      nonlocal begun
-      if not begun:
-        report.start(name, "records", done=done, total=total)
-        begun = True
-      report.update(done, {})
-
-    registry.build(name, directory, progress=progress)
+    registry.build(name, directory, progress=report.counter(name, "records"))
     report.finish(f"built in {directory}")

@@ -78,6 +78,19 @@ class ProgressReport:
       self._next_line = now + LINE_SECONDS
       self.note(f"{self._name}: {self._say(done, metrics)}")
 
+  def counter(self, name: str, unit: str) -> Callable[[int, int], None]:
+    """`(done, total)` for work that says its total only when it reports."""
+    begun = False
+
+    def count(done: int, total: int) -> None:
+      nonlocal begun
+      if not begun:
+        self.start(name, unit, done=done, total=total)
+        begun = True
+      self.update(done, {})
+
+    return count
+
   def finish(self, text: str) -> None:
     """Ends the stage with a line."""
     self._stop_bar()
