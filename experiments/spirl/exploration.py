@@ -90,14 +90,15 @@ def _explore(
   limited = methods.EpisodeLimit(world, methods.episode_steps(config))
   for index, (name, plan) in enumerate(methods.exploration_plans(config, models).items()):
     steps = 1 if name in ("action_prior", "random_actions") else horizon
+    decisions = methods.decisions(config, steps)
 
-    def play(key: jax.Array, plan=plan, steps=steps) -> jax.Array:
+    def play(key: jax.Array, plan=plan, decisions=decisions) -> jax.Array:
       return rollouts.play_many(
         limited,
         plan,
         key,
         config.exploration.episodes,
-        methods.decisions(config, steps),
+        decisions,
         lambda state: state.position,
       ).watched
 

@@ -9,6 +9,7 @@ of the generator's, kept as text so that no change of a random generator can mov
 import difflib
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
@@ -79,6 +80,7 @@ def find_task(name: str) -> MazeTask:
 
 def path_cells(task: MazeTask) -> int | None:
   """Cells of the shortest way from start to goal, four-connected; nothing where there is no way."""
-  field = layouts.distance_field(jnp.asarray(task.walls), jnp.asarray(task.goal))
-  cells = float(field[task.start])
+  with jax.ensure_compile_time_eval():  # a fact of the layout, also where a world is made in a trace
+    field = layouts.distance_field(jnp.asarray(task.walls), jnp.asarray(task.goal))
+    cells = float(field[task.start])
   return None if cells >= layouts.UNREACHABLE else int(cells)

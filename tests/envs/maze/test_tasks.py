@@ -16,6 +16,13 @@ def test_goals_are_as_far_as_said(name, cells):
   assert tasks.path_cells(tasks.TASKS[name]) == cells
 
 
+def test_a_world_can_be_made_inside_a_traced_function():
+  def start(row):
+    return make_maze("quick").reset(jax.random.key(0)).data.position[0] + row
+
+  assert float(jax.jit(start)(1.0)) == tasks.TASKS["quick"].start[0] + 1.5
+
+
 def test_the_reused_prior_faces_three_goals_of_one_maze():
   mazes = [tasks.TASKS[name] for name in tasks.REUSE_TASKS]
   assert len({maze.goal for maze in mazes}) == 3
