@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 
-from jaxskills.benchmarks.torch_rehost import Policy, Sac, SkillModel
+from jaxskills.benchmarks.rehost_networks import Policy, SkillModel
+from jaxskills.benchmarks.rehost_updates import Sac
 from jaxskills.envs.maze import dynamics, tasks, view
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 from ml_collections import ConfigDict
 
-from jaxskills.benchmarks import torch_rehost
+from jaxskills.benchmarks import rehost_networks, rehost_updates
 from jaxskills.data.maze import SkillBatch
 from jaxskills.envs.maze import dynamics, maze
 from jaxskills.experiments.spirl import methods, stages
@@ -98,7 +98,7 @@ def skill_pair(config: ConfigDict) -> Pair:
   actions = rng.uniform(-1.0, 1.0, shape).astype(np.float32)
   batch = SkillBatch(_look(world, rng, size), jnp.asarray(actions))
   view, played = _tensor(batch.observation["view"]), _tensor(batch.actions)
-  peer = torch_rehost.SkillTrainer(model, world.action_size, state.params)
+  peer = rehost_updates.SkillTrainer(model, world.action_size, state.params)
 
   def noise(key: Key) -> Any:
     return _tensor(jax.random.normal(key, (size, model.skill_size)))
@@ -111,7 +111,7 @@ def skill_pair(config: ConfigDict) -> Pair:
     peer_update=lambda noise=None: peer.update(view, played, noise),
     noise=noise,
     losses=("loss", "reconstruction", "regularization", "prior"),
-    parameters=_equal_count(state.params, torch_rehost.count(peer.model)),
+    parameters=_equal_count(state.params, rehost_networks.count(peer.model)),
   )
 
 
@@ -124,8 +124,8 @@ def sac_pair(config: ConfigDict) -> Pair:
   batch = _transitions(config, agent, world)
   frozen = not config.networks.train_encoder
   model = methods.skill_prior_config(config)
-  policy = torch_rehost.Policy(skill_size, model.hidden, model.image, frozen).load(state.policy)
-  peer = torch_rehost.Sac(
+  policy = rehost_networks.Policy(skill_size, model.hidden, model.image, frozen).load(state.policy)
+  peer = rehost_updates.Sac(
     methods.sac_config(config, method),
     policy,
     state.critic,
@@ -160,7 +160,7 @@ def sac_pair(config: ConfigDict) -> Pair:
     noise=noise,
     losses=("alpha_loss", "policy_loss", "critic_loss"),
     parameters=_equal_count(
-      (state.policy, state.critic), torch_rehost.count(peer.policy, peer.critics)
+      (state.policy, state.critic), rehost_networks.count(peer.policy, peer.critics)
     ),
   )
 

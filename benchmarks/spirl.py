@@ -19,19 +19,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from ml_collections import ConfigDict
 
-from jaxskills.benchmarks import measuring, same_computation, torch_rehost
+from jaxskills.benchmarks import measuring, same_computation
+from jaxskills.benchmarks.contenders import (
+  floats,
+  peer_contender,
+  stage_contender,
+  update_contender,
+)
 from jaxskills.benchmarks.measuring import Contender
 from jaxskills.benchmarks.rehost_loop import NumpyMaze, RehostLoop
+from jaxskills.benchmarks.rehost_networks import SkillModel
 from jaxskills.data_builders import registry
 from jaxskills.experiments.spirl import maze, methods, stages
-from jaxskills.training.run_state import Stage
 
 REPLAY = 20_000  # transitions on either side: memory of a laptop, views twice in each
 BATCH_SIZE, ENV_STEPS_PER_UPDATE = 256, 10  # the paper's, appendix B.2: an update for every skill
@@ -73,6 +78,7 @@ def get_config(sizes: Sizes, *, train_encoder: bool) -> ConfigDict:
   """The quick maze at the paper's update ratio, a smaller replay, one round of worlds a chunk."""
   config = maze.get_config("quick")
   config.networks.train_encoder = train_encoder
+  config.skill_prior.final_learning_rate = config.skill_prior.learning_rate  # as the peer's
   config.rl.batch_size, config.rl.env_steps_per_update = BATCH_SIZE, ENV_STEPS_PER_UPDATE
   config.rl.worlds = sizes.worlds or config.rl.worlds
   config.rl.env_steps_per_chunk = config.rl.worlds * config.skill_prior.horizon
@@ -92,10 +98,10 @@ def skill_rows(sizes: Sizes) -> list[dict[str, Any]]:
   def run(carry: tuple, batches: Any) -> tuple[tuple, Any]:
     return jax.lax.scan(lambda carry, batch: pair.step(carry, batch), carry, batches)
 
-  ours, seconds = _repeating(
+  ours, seconds = update_contender(
     "jaxskills", run, (pair.state, jax.random.key(0)), batches, sizes.updates * batch_size
   )
-  peer, threads = peer_contender(peer_name, lambda: _floats(pair.peer_update()), batch_size)
+  peer, threads = peer_contender(peer_name, lambda: floats(pair.peer_update()), batch_size)
   with tempfile.TemporaryDirectory() as folder:
     name = f"maze_demos:{config.data.preset}"
     registry.build(name, folder, trajectories=TRAJECTORIES)
@@ -131,11 +137,11 @@ def sac_rows(sizes: Sizes) -> list[dict[str, Any]]:
     def run(carry: tuple, batches: Any, pair=pair) -> tuple[tuple, Any]:
       return jax.lax.scan(lambda carry, batch: pair.step(carry, batch), carry, batches)
 
-    ours, seconds = _repeating(
+    ours, seconds = update_contender(
       f"jaxskills{suffix}", run, (pair.state, jax.random.key(0)), batches, sizes.updates
     )
     peer, threads = peer_contender(
-      f"PyTorch re-host{suffix}", lambda pair=pair: _floats(pair.peer_update()), 1
+      f"PyTorch re-host{suffix}", lambda pair=pair: floats(pair.peer_update()), 1
     )
     contenders.append((ours, peer))
     facts.append(
@@ -203,7 +209,7 @@ def loop_peer(sizes: Sizes) -> tuple[Contender, int]:
   world = methods.make_world(config)
   model = methods.skill_prior_config(config)
   skill_params = same_computation.pretrained(config)[stages.SKILL_PRIOR]
-  skills = torch_rehost.SkillModel(model, world.action_size).load(skill_params)
+  skills = SkillModel(model, world.action_size).load(skill_params)
   loop = RehostLoop(
     NumpyMaze(world.task, methods.episode_steps(config), world.goal_radius),
     pair.peer,
@@ -215,55 +221,6 @@ def loop_peer(sizes: Sizes) -> tuple[Contender, int]:
   for _ in range(sizes.warmup):
     loop.play_skill(learn=False)
   return peer_contender("PyTorch re-host, one world", loop.play_skill, model.horizon)
-
-
-def peer_contender(
-  name: str, run: Callable[[], Mapping[str, float]], units: float, seconds: float = 1.0
-) -> tuple[Contender, int]:
-  """The re-host on one core or on all, whichever is faster, and which it is.
-
-  Args:
-    name: of the contender.
-    run: as in `Contender`.
-    units: likewise.
-    seconds: that each number of threads is tried.
-  """
-
-  def on(threads: int) -> Contender:
-    def again() -> Mapping[str, float]:
-      torch_rehost.use_threads(threads)
-      return run()
-
-    return Contender(name, again, units)
-
-  tried = {
-    threads: measuring.race((on(threads),), rounds=1, seconds=seconds)[name][0]
-    for threads in sorted({1, measuring.cores()})
-  }
-  best = max(tried, key=lambda threads: tried[threads])
-  return on(best), best
-
-
-def stage_contender(name: str, stage: Stage, factor: float) -> tuple[Contender, float]:
-  """A stage of an experiment, run as `training.loop` runs it; and the seconds to compile it.
-
-  Args:
-    name: of the contender.
-    stage: as the experiment builds it.
-    factor: what is counted, per `stage.unit`.
-  """
-  state = jax.jit(stage.init)(jax.random.key(0))
-  feed = stage.feed
-  chunk, seconds = measuring.compiled(
-    stage.chunk, state, None if feed is None else feed.next(), donate=True
-  )
-
-  def run() -> Mapping[str, float]:
-    nonlocal state
-    state, metrics = chunk(state, None if feed is None else feed.next())
-    return _floats(metrics)
-
-  return Contender(name, run, factor * stage.per_chunk), seconds
 
 
 def first_update_rows(module: str = "jaxskills.benchmarks.first_update") -> list[dict[str, Any]]:
@@ -291,22 +248,3 @@ def first_update_rows(module: str = "jaxskills.benchmarks.first_update") -> list
           }
         )
   return rows
-
-
-def _repeating(
-  name: str, run: Any, carry: Any, batches: Any, count: float
-) -> tuple[Contender, float]:
-  """Trains on and on, over the same batches."""
-  program, seconds = measuring.compiled(run, carry, batches, donate=True)
-  carry = jax.tree.map(lambda leaf: leaf.copy(), carry)  # the call overwrites it
-
-  def again() -> Mapping[str, float]:
-    nonlocal carry
-    carry, metrics = program(carry, batches)
-    return {name: float(value[-1]) for name, value in metrics.items()}
-
-  return Contender(name, again, count), seconds
-
-
-def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:
-  return {name: float(value) for name, value in metrics.items()}

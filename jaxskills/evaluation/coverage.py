@@ -77,10 +77,7 @@ def direction_kept(
 ) -> np.ndarray:
   """Cosine between the displacements of consecutive skills: 1 goes on, -1 turns back.
 
-  Args:
-    positions: `[episodes, time, 2]`, m, one per control step.
-    horizon: steps per skill.
-    lengths: valid positions of each episode, `[episodes]`; all when None.
+  Takes what `displacement_per_skill` takes, and refuses what it refuses.
 
   Returns:
     One cosine per pair of skills that both moved at least a millimetre: `[pairs]`.

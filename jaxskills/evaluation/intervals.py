@@ -101,36 +101,6 @@ def rate_interval(rates, episodes: int | float, confidence: float = CONFIDENCE) 
   return Interval(np.where(trials > 0, low, np.nan), np.where(trials > 0, high, np.nan))
 
 
-def bootstrap_interval(
-  values, confidence: float = CONFIDENCE, resamples: int = 10_000, seed: int = 0
-) -> Interval:
-  """Percentile bootstrap of the mean over the first axis, for many samples of unknown shape.
-
-  Meant for per-episode quantities (returns, displacements), not for a handful of seeds.
-
-  Args:
-    values: `[samples, ...]`, at least two.
-    confidence: coverage of the two-sided interval.
-    resamples: how many resampled means.
-    seed: of NumPy's generator; the same seed gives the same interval.
-
-  Raises:
-    ValueError: if there are fewer than two samples.
-  """
-  values = np.asarray(values, np.float64)
-  if len(values) < 2:
-    raise ValueError(f"a bootstrap needs at least two samples, got {len(values)}")
-  generator = np.random.default_rng(seed)
-  means = np.empty((resamples, *values.shape[1:]))
-  block = max(1, 10_000_000 // values.size)  # resamples at a time, to bound memory
-  for first in range(0, resamples, block):
-    many = min(block, resamples - first)
-    chosen = generator.integers(len(values), size=(many, len(values)))
-    means[first : first + many] = values[chosen].mean(axis=1)
-  tail = (1 - confidence) / 2
-  return Interval(np.quantile(means, tail, axis=0), np.quantile(means, 1 - tail, axis=0))
-
-
 def format_interval(interval: Interval | tuple[float, float] | list[float]) -> str:
   """`0.93 to 0.99`, for tables and legends; an em dash where it is unknown."""
   low, high = (float(bound) for bound in interval)

@@ -1,8 +1,7 @@
-"""Top-down maps of what was done in a maze: exploration, rollouts by age, one rollout.
+"""Top-down maps of what was done in a maze: exploration, and one rollout.
 
-SPiRL (Pertsch et al. 2020), Fig. 5 (positions of exploration rollouts in blue, start green, goal
-red) and Fig. 13 (training rollouts, darker is later). Rows of the layout run down, columns to the
-right; one cell is one metre.
+SPiRL (Pertsch et al. 2020), Fig. 5: positions of exploration rollouts in blue, start green, goal
+red. Rows of the layout run down, columns to the right; one cell is one metre.
 """
 
 from collections.abc import Sequence
@@ -18,25 +17,19 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.transforms import ScaledTranslation
 
-from jaxskills.evaluation import coverage, plots
-from jaxskills.evaluation.recordings import Exploration, Reuse, Rollout
+from jaxskills.evaluation import coverage, plots, style
+from jaxskills.evaluation.recordings import Exploration, Rollout
 
 WALL, VISITED = "#374151", "#DCEBF7"
-PALE_WALL = "#C3C9D1"  # under dark paths
-START, GOAL = plots.GREEN, "#C1121F"
+START, GOAL = style.GREEN, "#C1121F"
 PANEL_NAMES = {
-  "prior": "Skill prior (SPiRL)",
   "skill_prior": "Skill prior (SPiRL)",
   "action_prior": "Action prior (Flat Prior)",
-  "flat_prior": "Action prior (Flat Prior)",
   "uniform_skills": "Uniform skills (SSP w/o Prior)",
   "random_actions": "Random actions (SAC)",
-  "policy": "Trained policy",
-  "demonstrations": "Demonstrations",
 }
 _MAX_SEGMENTS = 50_000  # per panel, about; more are thinned to at most 0.5 m a segment
 _TIME = LinearSegmentedColormap.from_list("time", mpl.colormaps["plasma"](np.linspace(0, 0.86, 64)))
-_LATE = LinearSegmentedColormap.from_list("late", ["#CFE3F3", "#6BAED6", "#0072B2", "#08224A"])
 
 
 def panel_name(name: str) -> str:
@@ -57,7 +50,7 @@ def exploration_map(exploration: Exploration) -> Figure:
   if not names:
     raise ValueError("the recording holds no positions")
   figure, panels = _map_grid(len(names), exploration.walls.shape)
-  with mpl.rc_context(plots.STYLE):
+  with mpl.rc_context(style.STYLE):
     for axes, name in zip(panels, names, strict=False):
       positions = exploration.positions[name]
       draw_layout(axes, exploration.walls, coverage.visit_counts(positions, exploration.walls) > 0)
@@ -72,39 +65,13 @@ def exploration_map(exploration: Exploration) -> Figure:
         f"{covered.cells:,} of {covered.free_cells:,} cells ({covered.fraction:.0%})",
         f"goal in {reached:.1%} of {len(positions):,} episodes",
       )
-    _map_legend(figure, visited=True)
-  return figure
-
-
-def reuse_map(reuse: Reuse) -> Figure:
-  """Training rollouts towards several goals with one prior, darker is later (Fig. 13).
-
-  Raises:
-    ValueError: if there are no tasks.
-  """
-  if not reuse.goals:
-    raise ValueError("the recording holds no tasks")
-  figure, panels = _map_grid(len(reuse.goals), reuse.walls.shape, 3)
-  with mpl.rc_context(plots.STYLE):
-    for axes, (name, goal) in zip(panels, reuse.goals.items(), strict=False):
-      steps = np.asarray(reuse.env_steps[name], np.float64)
-      draw_layout(axes, reuse.walls, wall=PALE_WALL)
-      _draw_paths_by_age(axes, reuse.positions[name], steps)
-      mark_start(axes, reuse.start)
-      mark_goal(axes, goal, reuse.goal_radius)
-      span = f"{_steps(steps.min())} to {_steps(steps.max())} steps"
-      _entitle(axes, panel_name(name), f"{len(steps):,} rollouts", span)
-    shades = [
-      Line2D([], [], color=_LATE(at), linewidth=3, label=label)
-      for at, label in ((0.15, "early in training"), (0.6, "halfway"), (1.0, "late"))
-    ]
-    _map_legend(figure, extra=shades, wall=PALE_WALL)
+    _map_legend(figure)
   return figure
 
 
 def rollout_map(rollout: Rollout, hold_seconds: float = 2.0) -> Figure:
   """One rollout of the trained policy, coloured by time; as long as the film of it."""
-  with mpl.rc_context(plots.STYLE):
+  with mpl.rc_context(style.STYLE):
     figure = Figure(figsize=(6.2, 5.6), layout="constrained")
     axes = figure.subplots()
     draw_layout(axes, rollout.walls)
@@ -126,15 +93,13 @@ def rollout_map(rollout: Rollout, hold_seconds: float = 2.0) -> Figure:
   return figure
 
 
-def draw_layout(
-  axes: Axes, walls: np.ndarray, visited: np.ndarray | None = None, wall: str = WALL
-) -> None:
+def draw_layout(axes: Axes, walls: np.ndarray, visited: np.ndarray | None = None) -> None:
   """Draws walls and, if given, visited cells tinted; sets up equal axes in metres."""
   rows, columns = walls.shape
   picture = np.ones((rows, columns, 3))
   if visited is not None:
     picture[visited] = to_rgb(VISITED)
-  picture[walls.astype(bool)] = to_rgb(wall)
+  picture[walls.astype(bool)] = to_rgb(WALL)
   axes.imshow(picture, extent=(0, columns, rows, 0), interpolation="nearest", zorder=1)
   axes.grid(False)
   ticks = np.arange(0, max(rows, columns) + 1, 10 if max(rows, columns) > 25 else 5)
@@ -188,23 +153,21 @@ def mark_goal(axes: Axes, goal: np.ndarray, radius: float) -> None:
   )
 
 
-def _map_grid(
-  count: int, shape: tuple[int, ...], most_columns: int = 0
-) -> tuple[Figure, Sequence[Axes]]:
+def _map_grid(count: int, shape: tuple[int, ...]) -> tuple[Figure, Sequence[Axes]]:
   """A grid of equal panels for maps of one shape, as wide as the page if there are several.
 
   Places are computed, in inches: matplotlib's layout engines misjudge axes of fixed aspect.
   """
-  columns = min(most_columns or (2 if count in (2, 4) else 3), count)
+  columns = min(2 if count in (2, 4) else 3, count)
   rows = -(-count // columns)
-  width = plots.PAGE_WIDTH if columns > 1 else 0.56 * plots.PAGE_WIDTH
+  width = style.PAGE_WIDTH if columns > 1 else 0.56 * style.PAGE_WIDTH
   left, right, between, below = 0.62, 0.12, 0.42, 0.34
   above = 0.68 if columns > 2 else 0.54  # narrow panels have their facts in two lines
   bottom = 0.62 if columns > 1 else 0.85  # axis label and legend
   across = (width - left - right - between * (columns - 1)) / columns
   down = across * shape[0] / shape[1]
   height = rows * (above + down + below) + bottom
-  with mpl.rc_context(plots.STYLE):
+  with mpl.rc_context(style.STYLE):
     figure = Figure(figsize=(width, height))
     panels = []
     for index in range(count):
@@ -245,24 +208,8 @@ def _draw_paths(axes: Axes, positions: np.ndarray) -> None:
   # Few paths are drawn solid, many translucent, so that both read.
   alpha = float(np.clip(50.0 / np.sqrt(max(len(segments), 1)), 0.12, 0.9))
   axes.add_collection(
-    LineCollection(list(segments), colors=plots.BLUE, linewidths=1.0, alpha=alpha, zorder=3)
+    LineCollection(list(segments), colors=style.BLUE, linewidths=1.0, alpha=alpha, zorder=3)
   )
-
-
-def _draw_paths_by_age(axes: Axes, positions: np.ndarray, env_steps: np.ndarray) -> None:
-  paths = _thinned(np.asarray(positions, np.float64))
-  order = np.argsort(env_steps, kind="stable")  # later rollouts on top
-  last = max(env_steps.max(), 1.0)
-  for index in order:
-    axes.add_collection(
-      LineCollection(
-        list(_segments(paths[index])),
-        colors=[_LATE(0.1 + 0.9 * env_steps[index] / last)],
-        linewidths=1.3,
-        alpha=0.85,
-        zorder=3,
-      )
-    )
 
 
 def _thinned(positions: np.ndarray) -> np.ndarray:
@@ -277,50 +224,38 @@ def _segments(path: np.ndarray) -> np.ndarray:
   return segments[np.isfinite(segments).all(axis=(1, 2))]
 
 
-def _map_legend(
-  figure: Figure, visited: bool = False, extra: Sequence[Line2D] = (), wall: str = WALL
-) -> None:
+def _map_legend(figure: Figure) -> None:
   handles = [
     Line2D([], [], marker="o", linestyle="", color=START, markersize=9, label="start"),
     Line2D(
       [], [], marker="*", linestyle="", color=GOAL, markersize=13, label="goal (circle: rewarded)"
     ),
-    *extra,
+    Line2D([], [], color=style.BLUE, linewidth=2, label="paths"),
+    Line2D(
+      [],
+      [],
+      marker="s",
+      linestyle="",
+      color=VISITED,
+      markeredgecolor="#9CB8CF",
+      markersize=10,
+      label="visited cells",
+    ),
+    Line2D([], [], marker="s", linestyle="", color=WALL, markersize=10, label="wall"),
   ]
-  if visited:
-    handles.append(Line2D([], [], color=plots.BLUE, linewidth=2, label="paths"))
-    handles.append(
-      Line2D(
-        [],
-        [],
-        marker="s",
-        linestyle="",
-        color=VISITED,
-        markeredgecolor="#9CB8CF",
-        markersize=10,
-        label="visited cells",
-      )
-    )
-  handles.append(Line2D([], [], marker="s", linestyle="", color=wall, markersize=10, label="wall"))
   columns = len(handles) if figure.get_figwidth() > 7 else 3
   figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=10.5)
-
-
-def _steps(count: float) -> str:
-  if count >= 1e6:
-    return f"{count / 1e6:.2g}M"
-  return f"{count / 1e3:.0f}k" if count >= 1e3 else f"{count:.0f}"
 
 
 def displacement_figure(exploration: Exploration) -> Figure:
   """Displacement per skill of every way of acting, and of the demonstrations if recorded."""
   horizon = exploration.skill_horizon
-  colors = [plots.BLUE, plots.ORANGE, plots.PURPLE, plots.VERMILLION, plots.SKY, plots.GREY]
+  colors = [style.BLUE, style.ORANGE, style.PURPLE, style.VERMILLION, style.SKY, style.GREY]
   dashes = ["-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1.5)), (0, (8, 2))]
   content = {}
   if exploration.demonstrations is not None:
     moved = coverage.displacement_per_skill(exploration.demonstrations, horizon)
-    content["Demonstrations"] = (moved, plots.BLACK, "-")
+    content["Demonstrations"] = (moved, style.BLACK, "-")
   for index, (name, positions) in enumerate(exploration.positions.items()):
     moved = coverage.displacement_per_skill(positions, horizon)
     if moved.size:

@@ -1,101 +1,21 @@
 """Curves of a run as figures for a page and a paper: success, prior training, RL diagnostics.
 
-Colours are Okabe and Ito's colour-blind safe set, one fixed per method, and every line also differs
-in dashes and marker, so that the figures survive grey print. Figures are drawn with matplotlib's
-Agg canvas only: no display, no global state.
+Curves over training are drawn as their mean over seeds with a 95 % band; displacements as their
+distribution. `style.py` says how methods look, `maze_maps.py` draws what happened in the maze.
 """
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from jaxskills.evaluation import intervals
 from jaxskills.evaluation.run_records import Curve
-
-PIXELS_PER_INCH = 200
-PAGE_WIDTH = 10.4  # inches; shown at half its pixels, 1040, on the report page
-
-BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
-PURPLE, SKY, BLACK, GREY = "#AA4499", "#56B4E9", "#1A1A1A", "#6B7280"
-
-STYLE: dict[Any, Any] = {
-  "font.family": "DejaVu Sans",
-  "font.size": 11,
-  "axes.titlesize": 12,
-  "axes.titleweight": "bold",
-  "axes.titlelocation": "left",
-  "axes.labelsize": 11,
-  "axes.spines.top": False,
-  "axes.spines.right": False,
-  "axes.edgecolor": "#4B5563",
-  "axes.labelcolor": "#1F2937",
-  "axes.grid": True,
-  "axes.axisbelow": True,
-  "grid.color": "#E5E7EB",
-  "grid.linewidth": 0.8,
-  "xtick.color": "#4B5563",
-  "ytick.color": "#4B5563",
-  "xtick.labelcolor": "#1F2937",
-  "ytick.labelcolor": "#1F2937",
-  "xtick.labelsize": 10.5,
-  "ytick.labelsize": 10.5,
-  "legend.fontsize": 10.5,
-  "legend.frameon": False,
-  "lines.linewidth": 2.0,
-  "figure.facecolor": "white",
-  "savefig.facecolor": "white",
-}
-
-
-class Look(NamedTuple):
-  """How one method is named and drawn, in every figure alike."""
-
-  label: str
-  color: str
-  dashes: Any
-  marker: str
-
-
-_KNOWN = {
-  "spirl": Look("SPiRL", BLUE, "-", "o"),
-  "sac": Look("SAC", VERMILLION, (0, (5, 2)), "s"),
-  "bc_sac": Look("BC + SAC", GREEN, (0, (1, 1.5)), "^"),
-  "flat_prior": Look("Flat Prior", ORANGE, (0, (6, 2, 1, 2)), "D"),
-  "ssp": Look("SSP w/o Prior", PURPLE, (0, (3, 1.5)), "v"),
-}
-_LABELS = {
-  "spirl_no_init": "SPiRL w/o prior init",
-  "spirl_no_regularisation": "SPiRL w/o regularisation",
-}
-_SPARE = [
-  (SKY, "-", "p"),
-  (BLACK, (0, (4, 2)), "d"),
-  (GREY, (0, (2, 1)), "8"),
-  ("#8C510A", "-", "<"),
-  ("#01665E", (0, (6, 2)), ">"),
-  ("#762A83", (0, (1, 1)), "h"),
-]
-
-
-def looks(names: Sequence[str]) -> dict[str, Look]:
-  """A look for each method; known methods keep theirs whatever else is drawn."""
-  chosen, spare = {}, 0
-  for name in names:
-    if name in _KNOWN:
-      chosen[name] = _KNOWN[name]
-    else:
-      label = _LABELS.get(name, name.replace("_", " "))
-      chosen[name] = Look(label, *_SPARE[spare % len(_SPARE)])
-      spare += 1
-  return chosen
+from jaxskills.evaluation.style import BLUE, GREY, PAGE_WIDTH, STYLE, looks
 
 
 def learning_curves(curves: Mapping[str, Curve], policy: str = "deterministic") -> Figure:
@@ -207,13 +127,12 @@ class Panel(NamedTuple):
   is_log: bool = False
 
 
-def panels(content: Sequence[Panel], x_label: str, columns: int = 2) -> Figure:
-  """A row or grid of small line plots over one kind of horizontal axis, with one legend.
+def panels(content: Sequence[Panel], x_label: str) -> Figure:
+  """A grid of small line plots, two a row, over one kind of horizontal axis, with one legend.
 
   Args:
     content: the plots.
     x_label: what the curves' `x` is, without its multiplier.
-    columns: plots per row.
 
   Raises:
     ValueError: if there is nothing to draw.
@@ -222,7 +141,7 @@ def panels(content: Sequence[Panel], x_label: str, columns: int = 2) -> Figure:
   if not content:
     raise ValueError("none of its metrics was logged")
   with mpl.rc_context(STYLE):
-    columns = min(columns, len(content))
+    columns = min(2, len(content))
     rows = -(-len(content) // columns)
     width = PAGE_WIDTH * (0.62 if columns == 1 else 1.0)
     figure = Figure(figsize=(width, 0.55 + 2.9 * rows), layout="constrained")
@@ -279,17 +198,6 @@ def displacement_distribution(
     axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3, labelspacing=0.9)
   return figure
-
-
-def save(figure: Figure, path: Path) -> Path:
-  """Writes a PNG of 200 dots per inch, atomically and without a time stamp."""
-  path = Path(path)
-  partial = path.with_suffix(".partial.png")
-  FigureCanvasAgg(figure)
-  with mpl.rc_context(STYLE):
-    figure.savefig(partial, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
-  os.replace(partial, path)
-  return path
 
 
 def _draw_panel(axes: Axes, panel: Panel, scale: float) -> dict[str, Any]:

@@ -1,20 +1,20 @@
 """What a run keeps for its report: exploration paths and one rollout, as npz files without pickles.
 
-Three files in `<workdir>/report/data`, each written by the experiment and read by the report:
-`exploration.npz` (SPiRL's Fig. 5), `rollout.npz` (the film) and `reuse.npz` (training rollouts
-towards several goals, Fig. 13). Positions are (row, column) in metres, as in the environment.
+Two files in `<workdir>/report/data`, each written by the experiment and read by the report:
+`exploration.npz` (SPiRL's Fig. 5) and `rollout.npz` (the film). Positions are (row, column) in
+metres, as in the environment.
 """
 
-import os
-import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxskills.errors import UserError
+from jaxskills.training import storage
 
-EXPLORATION, ROLLOUT, REUSE = "exploration.npz", "rollout.npz", "reuse.npz"
+EXPLORATION, ROLLOUT = "exploration.npz", "rollout.npz"
 
 
 class Exploration(NamedTuple):
@@ -62,20 +62,6 @@ class Rollout(NamedTuple):
     return self._replace(states=self.states[: last + 1])
 
 
-class Reuse(NamedTuple):
-  """Rollouts collected while training towards several goals with one prior."""
-
-  walls: np.ndarray
-  start: np.ndarray
-  goals: dict[str, np.ndarray]
-  """By task: (row, column) of its goal cell."""
-  positions: dict[str, np.ndarray]
-  """By task: `[episodes, time, 2]`, m."""
-  env_steps: dict[str, np.ndarray]
-  """By task: environment steps of training before each episode, `[episodes]`."""
-  goal_radius: float = 2.0
-
-
 def save_exploration(folder: Path, exploration: Exploration) -> Path:
   """Writes `exploration.npz` into `folder` (usually `<workdir>/report/data`)."""
   fields = exploration._asdict()
@@ -90,17 +76,6 @@ def save_exploration(folder: Path, exploration: Exploration) -> Path:
 def save_rollout(folder: Path, rollout: Rollout) -> Path:
   """Writes `rollout.npz` into `folder`."""
   return _save(Path(folder) / ROLLOUT, rollout._asdict())
-
-
-def save_reuse(folder: Path, reuse: Reuse) -> Path:
-  """Writes `reuse.npz` into `folder`."""
-  fields = {"walls": reuse.walls, "start": reuse.start, "goal_radius": reuse.goal_radius}
-  fields["names"] = np.array(list(reuse.goals))
-  for name in reuse.goals:
-    fields[f"goal_{name}"] = reuse.goals[name]
-    fields[f"positions_{name}"] = reuse.positions[name]
-    fields[f"env_steps_{name}"] = reuse.env_steps[name]
-  return _save(Path(folder) / REUSE, fields)
 
 
 def load_exploration(folder: Path) -> Exploration:
@@ -133,26 +108,12 @@ def load_rollout(folder: Path) -> Rollout:
   )
 
 
-def load_reuse(folder: Path) -> Reuse:
-  """Reads `reuse.npz`; see `_load` for errors."""
-  fields = _load(Path(folder) / REUSE, ("walls", "start", "names"))
-  names = [str(name) for name in fields["names"]]
-  return Reuse(
-    fields["walls"].astype(bool),
-    fields["start"],
-    {name: fields[f"goal_{name}"] for name in names},
-    {name: fields[f"positions_{name}"] for name in names},
-    {name: fields[f"env_steps_{name}"] for name in names},
-    float(fields.get("goal_radius", 2.0)),
-  )
-
-
 def _save(path: Path, fields: dict[str, Any]) -> Path:
-  path.parent.mkdir(parents=True, exist_ok=True)
-  partial = path.with_suffix(".partial")
-  with open(partial, "wb") as file:
-    np.savez_compressed(file, allow_pickle=False, **fields)
-  os.replace(partial, path)
+  content = BytesIO()
+  np.savez_compressed(content, allow_pickle=False, **fields)
+  with storage.disk_faults(f"write {path}"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage.write_atomically(path, content.getvalue())
   return path
 
 
@@ -160,13 +121,15 @@ def _load(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
   """Reads every array of an npz.
 
   Raises:
-    FileNotFoundError: if there is no such file.
+    OSError: if there is no such file, or it cannot be read.
     UserError: if it is damaged, holds pickles, or lacks an array, naming which.
   """
   try:
     with np.load(path, allow_pickle=False) as archive:
       fields = {name: archive[name] for name in archive.files}
-  except (ValueError, EOFError, zipfile.BadZipFile) as error:
+  except OSError:
+    raise
+  except Exception as error:  # of many kinds: zipfile's, zlib's, tokenize's, NumPy's
     raise UserError(f"{path} is damaged ({error}); run the experiment again") from None
   missing = [name for name in needed if name not in fields]
   if missing:

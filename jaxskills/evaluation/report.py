@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxskills.errors import UserError
-from jaxskills.evaluation import comparison, intervals, page, plots, run_records
+from jaxskills.evaluation import comparison, intervals, page, run_records, style
 from jaxskills.evaluation.report_record import Report, as_object, reason
 from jaxskills.evaluation.report_sections import SECTIONS
 
@@ -99,7 +99,7 @@ def _headline(report: Report) -> str:
   if not rows or not math.isfinite(rows[0].success_rate):
     return ""
   first = rows[0]
-  label = page.escape(plots.looks([first.name])[first.name].label)
+  label = page.escape(style.looks([first.name])[first.name].label)
   text = f"<b>{label} reaches the goal in {100 * first.success_rate:.0f} %</b> of "
   text += (
     "evaluation episodes"

@@ -1,4 +1,4 @@
-"""Sections of a report that show the maze: a rollout, exploration, reuse of the prior."""
+"""Sections of a report that show the maze: a rollout, and exploration."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -69,8 +69,7 @@ def exploration(report: Report) -> str:
 
 
 def _coverage_facts(found: Mapping[str, Any]) -> str:
-  """The prior's check in words; figures of other names as they are."""
-  found = {str(name).removeprefix("coverage/"): value for name, value in found.items()}
+  """The prior's check in words; nothing if it was not made."""
   words = [
     ("Cells seen by prior rollouts", "{cells:,.0f} of {free_cells:,.0f}"),
     (
@@ -83,25 +82,6 @@ def _coverage_facts(found: Mapping[str, Any]) -> str:
     ),
   ]
   try:
-    pairs = [(name, text.format(**found)) for name, text in words]
+    return page.facts([(name, text.format(**found)) for name, text in words])
   except (KeyError, ValueError, TypeError):
-    pairs = [
-      (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value)
-      for name, value in found.items()
-      if not isinstance(value, Mapping)
-    ]
-  return page.facts(pairs) if pairs else ""
-
-
-def reuse(report: Report) -> str:
-  """Rollouts towards several goals; empty unless the experiment recorded them."""
-  if not (report.data / recordings.REUSE).exists():
     return ""
-  return picture(
-    report,
-    maze_maps.reuse_map(recordings.load_reuse(report.data)),
-    "reuse.png",
-    "Training rollouts towards several goals with one prior",
-    "One skill prior reused for several goals: rollouts during training, the darker the later "
-    "(compare the paper's Fig. 13).",
-  )

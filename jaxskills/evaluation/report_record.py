@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 from PIL import Image
 
-from jaxskills.evaluation import page, plots
+from jaxskills.evaluation import page, style
 from jaxskills.evaluation.run_records import Method, Run
 
 
@@ -53,6 +53,6 @@ def reason(error: Exception) -> str:
 
 def picture(report: Report, figure: Figure, file: str, alt: str, caption: str) -> str:
   """Saves a figure in the report's folder and returns the HTML that shows it."""
-  path = plots.save(figure, report.folder / file)
+  path = style.save(figure, report.folder / file)
   with Image.open(path) as image:
     return page.picture(file, alt, caption, image.size)

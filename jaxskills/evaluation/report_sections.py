@@ -3,21 +3,18 @@
 A section raises when what it needs is missing; the report then leaves it out and says why.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxskills.evaluation import comparison, intervals, page, plots, report_maze, run_records
+from jaxskills.evaluation import comparison, intervals, page, plots, report_maze, run_records, style
 from jaxskills.evaluation.plots import Line, Panel
 from jaxskills.evaluation.report_record import Report, picture
 from jaxskills.evaluation.run_records import Curve
 
-# Evaluations beside `eval/success_rate`, and how the policy of that one then acts.
-_OTHER_EVALUATIONS = {
-  "eval/success_rate_deterministic": ("deterministic", "sampled"),
-  "eval/success_rate_stochastic": ("sampled", "deterministic"),
-}
+_OF_THE_MEAN = "eval/success_rate_deterministic"  # where it is logged, `eval/success_rate` samples
 _SPREAD = 20.0  # largest over median, from which on divergences are drawn on a log axis
 
 
@@ -26,7 +23,7 @@ def methods_table(report: Report) -> str:
   rows = comparison.compare(report.runs, report.methods)
   if not rows:
     raise ValueError("no method was trained or reported")
-  look = plots.looks([row.name for row in rows])
+  look = style.looks([row.name for row in rows])
   lines = [
     (
       look[row.name].label,
@@ -81,36 +78,26 @@ def learning(report: Report) -> str:
 def skill_prior(report: Report) -> str:
   """Training of the skill model, term by term."""
 
-  def line(names: tuple[str, ...], label: str, color: str, dashes: Any = "-") -> list[Line]:
-    stage = "pretrain/skill_prior"
-    found = [run_records.curve(report.runs, stage, name, x="updates") for name in names]
-    return [Line(label, curve, color, dashes) for curve in found if curve is not None][:1]
+  def line(metric: str, label: str, color: str, dashes: Any = "-") -> list[Line]:
+    curve = run_records.curve(report.runs, "pretrain/skill_prior", metric, x="updates")
+    return [] if curve is None else [Line(label, curve, color, dashes)]
 
-  dashed = (0, (5, 2))
   content = [
     Panel(
       "Reconstruction of actions",
       "loss per skill",
-      line(("loss/reconstruction", "reconstruction"), "reconstruction", plots.BLACK),
+      line("reconstruction", "reconstruction", style.BLACK),
     ),
     Panel(
       "Divergence of the posterior",
       "KL (nats)",
-      line(("loss/kl_prior", "prior"), "from the learned prior", plots.BLUE)
-      + line(
-        ("loss/kl_standard", "regularization"), "from the unit Gaussian", plots.VERMILLION, dashed
-      ),
+      line("prior", "from the learned prior", style.BLUE)
+      + line("regularization", "from the unit Gaussian", style.VERMILLION, (0, (5, 2))),
     ),
   ]
-  moved = line(("coverage/displacement_per_skill",), "prior rollouts", plots.GREEN)
-  if moved and len(moved[0].curve.x) > 1:
-    wanted = line(
-      ("coverage/demonstrated_displacement_per_skill",), "demonstrations", plots.GREY, dashed
-    )
-    content.append(Panel("Displacement per skill", "m", moved + wanted))
   return picture(
     report,
-    plots.panels(content, "updates", columns=3),
+    plots.panels(content, "updates"),
     "skill_prior.png",
     "Losses of the skill prior during training",
     "Training of the skill model: terms of its loss per batch. The prior tells something about "
@@ -120,7 +107,7 @@ def skill_prior(report: Report) -> str:
 
 def reinforcement(report: Report) -> str:
   """Divergence from the prior, its weight, and success rates during training."""
-  look = plots.looks([method.name for method in report.methods])
+  look = style.looks([method.name for method in report.methods])
 
   def lines(metric: str) -> list[Line]:
     return [
@@ -128,10 +115,14 @@ def reinforcement(report: Report) -> str:
       for name, curve in _curves(report, metric).items()
     ]
 
-  divergences = lines("divergence") or lines("kl")
+  divergences = lines("divergence")
   targets = [
-    Line("target", curve, plots.BLACK, (0, (1, 2)), 1.4)
+    Line("target", curve, style.BLACK, (0, (1, 2)), 1.4)
     for curve in _curves(report, "target_divergence").values()
+  ]
+  # From a fixed start a deterministic policy plays one episode, however many are counted: no band.
+  of_the_mean = [
+    line._replace(curve=line.curve._replace(episodes=math.nan)) for line in lines(_OF_THE_MEAN)
   ]
   content = [
     Panel(
@@ -142,10 +133,7 @@ def reinforcement(report: Report) -> str:
     ),
     Panel("Weight of the divergence", "alpha", _positive(lines("alpha")), is_log=True),
     Panel("Episodes during training", "success rate", lines("episode/success_rate"), is_rate=True),
-  ]
-  content += [
-    Panel(f"Evaluation, {policy} policy", "success rate", lines(metric), is_rate=True)
-    for metric, (policy, _) in _OTHER_EVALUATIONS.items()
+    Panel("Evaluation, deterministic policy", "success rate", of_the_mean, is_rate=True),
   ]
   return picture(
     report,
@@ -194,7 +182,6 @@ SECTIONS: dict[str, Callable[[Report], str]] = {
   "Exploration": report_maze.exploration,
   "Skill prior": skill_prior,
   "Reinforcement learning": reinforcement,
-  "Reuse of the prior": report_maze.reuse,
   "Run": run_facts,
 }
 
@@ -208,10 +195,7 @@ def _curves(report: Report, metric: str) -> dict[str, Curve]:
 
 def _policy(report: Report) -> str:
   """How the policy of `eval/success_rate` acts: not as that of the evaluation beside it."""
-  for metric, (_, policy) in _OTHER_EVALUATIONS.items():
-    if _curves(report, metric):
-      return policy
-  return "evaluated"
+  return "sampled" if _curves(report, _OF_THE_MEAN) else "evaluated"
 
 
 def _positive(lines: list[Line]) -> list[Line]:

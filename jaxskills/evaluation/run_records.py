@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxskills.training import metrics
+
 _NOT_RUNS = {"checkpoints", "report", "data"}
 
 
@@ -42,7 +44,10 @@ class Run(NamedTuple):
 def read_run(folder: Path) -> Run:
   """Reads a run folder, whatever it holds."""
   folder = Path(folder)
-  rows, skipped = _read_rows(folder / "metrics.jsonl")
+  try:
+    rows, skipped = metrics.read_rows(folder / "metrics.jsonl")
+  except OSError:
+    rows, skipped = [], 0
   return Run(
     folder,
     rows,
@@ -156,26 +161,6 @@ def _run_folders(root: Path) -> Iterator[Path]:
     below[:] = sorted(name for name in below if name not in _NOT_RUNS and name[0] != ".")
     if "metrics.jsonl" in files or "summary.json" in files:
       yield Path(folder)
-
-
-def _read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
-  rows, skipped = [], 0
-  try:
-    text = path.read_text(encoding="utf-8", errors="replace")
-  except OSError:
-    return rows, skipped
-  for line in text.splitlines():
-    if not line.strip():
-      continue
-    try:
-      row = json.loads(line)
-    except json.JSONDecodeError:
-      row = None
-    if isinstance(row, dict) and isinstance(row.get("stage"), str):
-      rows.append(row)
-    else:
-      skipped += 1
-  return rows, skipped
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -128,16 +128,26 @@ class TensorBoard:
     self._events.close()
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-  """All whole rows of a `metrics.jsonl`; a line that a crash cut short is left out."""
-  rows = []
-  if path.exists():
-    for line in path.read_text(encoding="utf-8").splitlines():
-      try:
-        rows.append(json.loads(line))
-      except ValueError:
-        continue
-  return rows
+def read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
+  """All whole rows of a `metrics.jsonl`, and how many lines are none: crashes cut lines short.
+
+  Without a file there are no rows.
+  """
+  rows, skipped = [], 0
+  if not path.exists():
+    return rows, skipped
+  for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    if not line.strip():
+      continue
+    try:
+      row = json.loads(line)
+    except ValueError:
+      row = None
+    if isinstance(row, dict) and isinstance(row.get("stage"), str):
+      rows.append(row)
+    else:
+      skipped += 1
+  return rows, skipped
 
 
 def forget_rows_after(path: Path, stage: str, chunk: int) -> None:
@@ -148,7 +158,8 @@ def forget_rows_after(path: Path, stage: str, chunk: int) -> None:
   """
   if not path.exists():
     return
-  rows = [row for row in read_rows(path) if row["stage"] != stage or row["chunk"] <= chunk]
+  rows, _ = read_rows(path)
+  rows = [row for row in rows if row["stage"] != stage or row["chunk"] <= chunk]
   content = "".join(json.dumps(row) + "\n" for row in rows)
   with storage.disk_faults(f"write {path}"):
     if content.encode() != path.read_bytes():

@@ -2,16 +2,18 @@
 
 What has a row per world is split by its leading axis; everything else (parameters, optimisers,
 counters) is whole on every device. Keys are folded by the global index of a world, so that a run
-does not depend on how many devices it has.
+does not depend on how many devices it has. Results of stages are bound to no device.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxskills.errors import UserError
+from jaxskills.training.run_state import is_key
 
 WORLDS = "worlds"
 
@@ -46,3 +48,25 @@ def shard_worlds(mesh: Mesh, tree: Any) -> Any:
     return NamedSharding(mesh, PartitionSpec(WORLDS))
 
   return jax.tree.map(place, tree)
+
+
+def placed(shapes: Any, shardings: Any) -> Any:
+  """Shapes that say where their arrays go."""
+  return jax.tree.map(
+    lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+    shapes,
+    shardings,
+  )
+
+
+def on_any_device(tree: Any) -> Any:
+  """Copies arrays so that they are bound to no device: later stages may run on others."""
+
+  def copy(leaf: jax.Array) -> jax.Array:
+    if is_key(leaf):
+      return jax.random.wrap_key_data(
+        copy(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
+      )
+    return jnp.asarray(jax.device_get(leaf))
+
+  return jax.tree.map(copy, tree)

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxskills.errors import Interrupted
 from jaxskills.training import checkpoint, metrics, sharding
 from jaxskills.training.progress import ProgressReport, clock_time
-from jaxskills.training.run_state import Progress, RunState, Stage, StageReport, is_key
+from jaxskills.training.run_state import Progress, RunState, Stage, StageReport
 from jaxskills.training.signals import StopRequest
 from jaxskills.training.workdir import Workdir
 
@@ -69,7 +67,7 @@ class StageRunner:
     self._checkpoints = checkpoint.Checkpoints(workdir.checkpoints / stage.name, shown.note)
     shapes = jax.eval_shape(stage.init, jax.random.key(0))
     self._shardings = (stage.shardings or sharding.replicate)(mesh, shapes)
-    self._like = _placed(shapes, self._shardings)
+    self._like = sharding.placed(shapes, self._shardings)
 
   def finished(self) -> tuple[Any, StageReport] | None:
     """The result, if an earlier process got that far and its files are whole."""
@@ -117,7 +115,7 @@ class StageRunner:
     return RunState(saved.tree, saved.feed, progress)
 
   def _fresh(self, key: jax.Array) -> RunState:
-    key = jax.device_put(key, NamedSharding(self._mesh, PartitionSpec()))
+    key = jax.device_put(key, sharding.replicate(self._mesh, key))
     init, seconds = _compile(jax.jit(self._stage.init, out_shardings=self._shardings), key)
     return RunState(init(key), b"", Progress(compile_seconds=seconds))
 
@@ -196,7 +194,7 @@ class StageRunner:
     if self._stage.feed is None:
       return None
     data = jax.tree.map(np.array, self._stage.feed.next())
-    return jax.device_put(data, NamedSharding(self._mesh, PartitionSpec()))
+    return jax.device_put(data, sharding.replicate(self._mesh, data))
 
   def _is_evaluation_due(self, chunk: int) -> bool:
     """Between the first and the last chunk; the one at the end is not optional."""
@@ -248,7 +246,7 @@ class StageRunner:
 
   def _keep_result(self, state: Any, progress: Progress) -> tuple[Any, StageReport]:
     """Saves the result and drops the checkpoints, which nobody needs any more."""
-    stage, result = self._stage, _on_any_device(self._stage.finish(state))
+    stage, result = self._stage, sharding.on_any_device(self._stage.finish(state))
     progress = progress._replace(wall_seconds=time.perf_counter() - self._began)
     work = stage.chunks * stage.per_chunk
     rate = work / progress.chunk_seconds if progress.chunk_seconds else 0.0
@@ -276,32 +274,10 @@ def load_result(workdir: Workdir, stage: Stage) -> tuple[Any, StageReport]:
   """
   shapes = jax.eval_shape(lambda key: stage.finish(stage.init(key)), jax.random.key(0))
   device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-  like = _placed(shapes, jax.tree.map(lambda _: device, shapes))
+  like = sharding.placed(shapes, jax.tree.map(lambda _: device, shapes))
   saved = checkpoint.load(_result_folder(workdir, stage), like)
   fields = {**saved.record, "progress": Progress(**saved.record["progress"])}
-  return _on_any_device(saved.tree), StageReport(**fields)
-
-
-def _on_any_device(tree: Any) -> Any:
-  """Copies arrays so that they are bound to no device: later stages may run on others."""
-
-  def copy(leaf: jax.Array) -> jax.Array:
-    if is_key(leaf):
-      return jax.random.wrap_key_data(
-        copy(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
-      )
-    return jnp.asarray(jax.device_get(leaf))
-
-  return jax.tree.map(copy, tree)
-
-
-def _placed(shapes: Any, shardings: Any) -> Any:
-  """Shapes that say where their arrays go."""
-  return jax.tree.map(
-    lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-    shapes,
-    shardings,
-  )
+  return sharding.on_any_device(saved.tree), StageReport(**fields)
 
 
 def _compile(function: Any, *arguments: Any) -> tuple[Callable[..., Any], float]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxskills.evaluation import recordings
+from jaxskills.evaluation import coverage, recordings
 
 METHODS = ("spirl", "sac", "flat_prior")
 FINAL_STEPS = 20_000
@@ -46,9 +46,9 @@ def rows(seeds: int = 1) -> list[dict[str, Any]]:
       "env_steps": 0,
       "updates": 100 * i,
       "wall_seconds": i,
-      "loss/reconstruction": 8.0 / (i + 1),
-      "loss/kl_prior": 3.0,
-      "loss/kl_standard": 9.0,
+      "reconstruction": 8.0 / (i + 1),
+      "prior": 3.0,
+      "regularization": 9.0,
     }
     for i in range(6)
   ]
@@ -62,10 +62,10 @@ def rows(seeds: int = 1) -> list[dict[str, Any]]:
           "updates": 50 * i,
           "wall_seconds": 10.0 * i,
           "eval/success_rate": figure(0.9 * share * (name == "spirl")),
-          "eval/success_rate_stochastic": figure(0.8 * share * (name == "spirl")),
+          "eval/success_rate_deterministic": figure(0.8 * share * (name == "spirl")),
           "eval/episodes": 100.0,
           "episode/success_rate": figure(0.5 * share),
-          "kl": figure(1.0 + 1.0 / (i + 1)),
+          "divergence": figure(1.0 + 1.0 / (i + 1)),
           "target_divergence": figure(1.0),
           "alpha": figure(0.1 + 0.5 / (i + 1)),
         }
@@ -85,7 +85,7 @@ def summary() -> dict[str, Any]:
       "success_rate_ci": [0.94, 0.99],
       "episodes": 256,
       "inputs": inputs,
-      "coverage": {"cells": 30.0, "free_cells": 73.0},
+      "coverage": coverage.prior_check(walks(6, 301), walls(), 10, walks(6, 101, seed=9)),
       "task": {
         "layout": "fake 9x9",
         "start": [2, 2],
@@ -121,7 +121,9 @@ def write_run(folder: Path, seeds: int = 1, seed: int = 0) -> Path:
   start, goal = np.array([2, 2]), np.array([8, 9])
   positions = {
     name: walks(6, 301, seed=index)
-    for index, name in enumerate(("prior", "action_prior", "uniform_skills", "random_actions"))
+    for index, name in enumerate(
+      ("skill_prior", "action_prior", "uniform_skills", "random_actions")
+    )
   }
   recordings.save_exploration(
     data,

@@ -79,22 +79,6 @@ def test_rates_of_several_points_are_judged_one_by_one():
   assert math.isnan(low[2]) and math.isnan(high[2])
 
 
-def test_bootstrap_agrees_with_the_normal_approximation_for_many_samples():
-  values = np.random.default_rng(1).exponential(size=(400, 2))
-  half = 1.96 * values.std(axis=0, ddof=1) / 20
-  low, high = intervals.bootstrap_interval(values, resamples=4000)
-  np.testing.assert_allclose(low, values.mean(0) - half, atol=0.2 * half.max())
-  np.testing.assert_allclose(high, values.mean(0) + half, atol=0.2 * half.max())
-
-
-def test_bootstrap_is_repeatable_and_refuses_a_single_sample():
-  values = np.arange(20.0)
-  first, again = (intervals.bootstrap_interval(values, resamples=500) for _ in range(2))
-  assert first == again
-  with pytest.raises(ValueError, match="got 1"):
-    intervals.bootstrap_interval([1.0])
-
-
 def test_an_interval_is_written_with_two_digits_or_a_dash():
   assert intervals.format_interval((0.934, 0.987)) == "0.93 to 0.99"
   assert intervals.format_interval((math.nan, math.nan)) == "\u2014"

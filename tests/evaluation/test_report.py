@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxskills.errors import UserError
-from jaxskills.evaluation import plots, recordings, report, video
+from jaxskills.evaluation import recordings, report, style, video
 from tests.evaluation import fake_run
 
 
@@ -17,7 +17,7 @@ from tests.evaluation import fake_run
 def coarse_pictures():
   """Fewer dots, less waiting."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(plots, "PIXELS_PER_INCH", 50)
+    patch.setattr(style, "PIXELS_PER_INCH", 50)
     yield
 
 
@@ -92,6 +92,8 @@ def test_the_page_states_layout_distance_and_number_of_episodes(whole_run):
     "300 control steps",
     "256",
     "SPiRL reaches the goal in 97 %",
+    "sampled policy",
+    "Cells seen by prior rollouts",
   ):
     assert fact in html
 
@@ -169,14 +171,14 @@ def break_json(folder):
 
 
 def break_recordings(folder):
-  for name in (recordings.EXPLORATION, recordings.ROLLOUT, recordings.REUSE):
+  for name in (recordings.EXPLORATION, recordings.ROLLOUT):
     (folder / "report" / "data" / name).write_bytes(b"PK\x03\x04 not really")
 
 
 def break_positions(folder):
   data = folder / "report" / "data"
   recorded = recordings.load_exploration(data)
-  positions = {"prior": np.full((2, 5, 2), np.nan), "odd": np.zeros((0, 4, 2))}
+  positions = {"skill_prior": np.full((2, 5, 2), np.nan), "odd": np.zeros((0, 4, 2))}
   recordings.save_exploration(data, recorded._replace(positions=positions, demonstrations=None))
 
 
@@ -211,22 +213,6 @@ def test_a_film_that_cannot_be_made_is_noted_and_the_map_kept(tmp_path, monkeypa
   html = report.write_report(fake_run.write_run(tmp_path / "run")).read_text()
   assert "Rollout: no film, no ffmpeg here" in html and "rollout.png" in html
   assert "rollout.mp4" not in html
-
-
-def test_reuse_is_drawn_where_it_was_recorded(tmp_path):
-  folder = fake_run.write_run(tmp_path / "run")
-  goals = {name: np.array([8, 9]) for name in ("one", "two")}
-  recordings.save_reuse(
-    folder / "report" / "data",
-    recordings.Reuse(
-      fake_run.walls(),
-      np.array([2, 2]),
-      goals,
-      {name: fake_run.walks(4, 30) for name in goals},
-      {name: np.arange(4) * 1000 for name in goals},
-    ),
-  )
-  assert "reuse.png" in report.write_report(folder).read_text()
 
 
 def test_what_a_run_says_cannot_become_markup(tmp_path):

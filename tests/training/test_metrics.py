@@ -47,8 +47,16 @@ def test_rows_after_the_checkpoint_are_forgotten_those_of_other_stages_are_not(t
   torn = json.dumps(row("b", 4))[:17]
   path.write_text("".join(json.dumps(entry) + "\n" for entry in rows) + torn)
   metrics.forget_rows_after(path, "b", 1)
-  assert metrics.read_rows(path) == rows[:3]
+  assert metrics.read_rows(path) == (rows[:3], 0)
   assert path.read_text().endswith("\n")
+
+
+def test_lines_that_are_no_rows_are_left_out_and_counted(tmp_path):
+  path = tmp_path / "metrics.jsonl"
+  assert metrics.read_rows(path) == ([], 0)
+  whole = json.dumps(row("a", 1)).encode()
+  path.write_bytes(whole + b'\n\n[1]\n{"stage": 3}\n\xff\n{"sta')
+  assert metrics.read_rows(path) == ([row("a", 1)], 4)
 
 
 def events(folder) -> list:

@@ -24,6 +24,27 @@ def test_worlds_that_cannot_be_split_evenly_are_refused_with_both_numbers():
     sharding.shard_worlds(sharding.make_mesh(), jnp.zeros(5))
 
 
+def test_shapes_say_where_their_arrays_go():
+  mesh = sharding.make_mesh()
+  shapes = {"key": jax.eval_shape(lambda: jax.random.key(0)), "x": jax.ShapeDtypeStruct((4,), "i4")}
+  shardings = {**sharding.replicate(mesh, shapes), "x": sharding.shard_worlds(mesh, shapes["x"])}
+  placed = sharding.placed(shapes, shardings)
+  assert {name: leaf.sharding for name, leaf in placed.items()} == shardings
+  assert placed["key"].dtype == shapes["key"].dtype and placed["x"].shape == (4,)
+
+
+def test_results_are_the_same_and_bound_to_no_device():
+  tree = {"key": jax.random.key(3), "x": jnp.arange(4.0)}
+  last = jax.devices()[-1]
+  free = sharding.on_any_device(jax.device_put(tree, last))
+  assert free["key"].dtype == tree["key"].dtype
+  np.testing.assert_array_equal(jax.random.key_data(free["key"]), jax.random.key_data(tree["key"]))
+  assert not free["x"].committed
+  total = free["x"] + jax.device_put(tree["x"], last)
+  assert total.devices() == {last}
+  np.testing.assert_array_equal(total, 2 * tree["x"])
+
+
 def test_keys_folded_by_the_global_index_give_the_same_worlds_on_any_number_of_devices():
   def draw(index):
     return jax.random.normal(jax.random.fold_in(jax.random.key(0), index), (3,))

@@ -60,6 +60,20 @@ class ToyFeed:
     self.cursor = int(state)
 
 
+class Crash(Exception):
+  """Stands for a kill in this process: nothing is saved on the way out."""
+
+
+def crash_at(cursor_of_death: int):
+  """Dies when the feed is asked for the batch after this many."""
+
+  def before(cursor: int) -> None:
+    if cursor == cursor_of_death:
+      raise Crash
+
+  return before
+
+
 class PretrainState(NamedTuple):
   """Parameters, their optimiser, and a key."""
 
@@ -216,7 +230,7 @@ def run_toy(
 
 def rows_without_clocks(path: Path) -> list[dict]:
   """Rows of a run that must not depend on when it ran."""
-  rows = metrics.read_rows(path / "metrics.jsonl")
+  rows, _ = metrics.read_rows(path / "metrics.jsonl")
   return [{name: row[name] for name in row if name != "wall_seconds"} for row in rows]
 
 

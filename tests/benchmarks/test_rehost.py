@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is in the extra 'bench'")
 
-from jaxskills.benchmarks import same_computation, spirl, torch_rehost  # noqa: E402
+from jaxskills.benchmarks import contenders, rehost_networks, same_computation, spirl  # noqa: E402
 from jaxskills.benchmarks.rehost_loop import NumpyMaze, Replay  # noqa: E402
 from jaxskills.envs.maze import maze, tasks  # noqa: E402
 from jaxskills.experiments.spirl import methods  # noqa: E402
@@ -59,7 +59,7 @@ def test_decoded_skills_agree():
   params = same_computation.pretrained(config)["pretrain/skill_prior"]
   skill = np.random.default_rng(0).normal(size=(5, model.skill_size)).astype(np.float32)
   ours = skill_prior.decode(model, spec, params, jnp.asarray(skill))
-  theirs = torch_rehost.SkillModel(model, 2).load(params).decode(torch.from_numpy(skill))
+  theirs = rehost_networks.SkillModel(model, 2).load(params).decode(torch.from_numpy(skill))
   np.testing.assert_allclose(ours, theirs.detach().numpy(), atol=1e-6)
 
 
@@ -93,14 +93,14 @@ def test_the_numpy_replay_overwrites_the_oldest():
 
 def test_the_peer_races_with_the_number_of_threads_that_is_faster(monkeypatch):
   used = []
-  monkeypatch.setattr(spirl.measuring, "cores", lambda: 2)
-  monkeypatch.setattr(spirl.torch_rehost, "use_threads", used.append)
+  monkeypatch.setattr(contenders.measuring, "cores", lambda: 2)
+  monkeypatch.setattr(contenders.rehost_updates, "use_threads", used.append)
 
   def run():
     time.sleep(0.02 if used[-1] == 2 else 0.001)
     return {}
 
-  contender, threads = spirl.peer_contender("peer", run, 1.0, seconds=0.05)
+  contender, threads = contenders.peer_contender("peer", run, 1.0, seconds=0.05)
   contender.run()
   assert threads == used[-1] == 1 and 2 in used
 
