@@ -10,6 +10,7 @@ import copy
 import difflib
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -18,6 +19,7 @@ from jaxskills.errors import UserError
 
 _TRUE, _FALSE, _NONE = ("true", "1", "yes"), ("false", "0", "no"), ("none", "null")
 _OVERRIDE_PREFIXES = ("--config.", "--noconfig.")
+_NAMED = 6  # keys that an error names
 
 
 def is_override(argument: str) -> bool:
@@ -68,10 +70,40 @@ def to_plain(config: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
   return plain
 
 
+def restore(plain: Any, like: ConfigDict, place: str | Path) -> ConfigDict:
+  """The configuration that a run's `config.json` holds, if this version has the same keys.
+
+  Args:
+    plain: what `to_plain` made.
+    like: a configuration of the same experiment by this version.
+    place: the run's folder, for the message.
+
+  Raises:
+    UserError: naming the keys that only one of the two has.
+  """
+  there = flatten(plain) if isinstance(plain, Mapping) else {}
+  here = flatten(like)
+  lacking = [key for key in here if key not in there]
+  unknown = [key for key in there if key not in here]
+  if lacking or unknown:
+    faults = [f"lacks {_enumerate(lacking)}"] * bool(lacking)
+    faults += [f"has {_enumerate(unknown)}, which this one does not know"] * bool(unknown)
+    raise UserError(
+      f"{place} is a run of another version of jaxskills: its config.json {' and '.join(faults)}; "
+      "use the version that made it ('versions' and 'git' in its summary.json), or train it again."
+    )
+  return ConfigDict(plain)
+
+
 def nearest(name: str, choices: Sequence[str]) -> str:
   """`; did you mean X?` for the most similar of `choices`, or nothing where none is similar."""
   found = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
   return f"; did you mean {found[0]}?" if found else ""
+
+
+def _enumerate(keys: Sequence[str]) -> str:
+  more = [f"{len(keys) - _NAMED} more"] * (len(keys) > _NAMED)
+  return ", ".join([*keys[:_NAMED], *more])
 
 
 def _plain_leaf(name: str, value: Any) -> Any:

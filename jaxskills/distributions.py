@@ -1,7 +1,7 @@
 """Diagonal Gaussians, and the tanh that turns one into a bounded action.
 
 All divergences are analytic and summed over the last axis, hence in nats. Policies, priors and
-posteriors are unsquashed Gaussians; because `limit * tanh` is invertible, the divergence between
+posteriors are unsquashed Gaussians; because `squash` is invertible, the divergence between
 two squashed ones equals that between the unsquashed ones.
 """
 
@@ -55,11 +55,15 @@ def standard_like(gaussian: Gaussian) -> Gaussian:
 
 
 def squash(value: Float[Array, "... size"], limit: float) -> Float[Array, "... size"]:
-  """`limit * tanh(value)`: an action in `(-limit, limit)`. Its slope at 0 is `limit`."""
-  return limit * jnp.tanh(value)
+  """`limit * tanh(value / limit)`: an action in `(-limit, limit)`, and `value` itself near 0.
+
+  SPiRL's released code has `2 tanh(value)`, which doubles small skills: a prior that was fitted to
+  skills as they are would not act as it learned.
+  """
+  return limit * jnp.tanh(value / limit)
 
 
 def squash_log_det(value: Float[Array, "... size"], limit: float) -> Float[Array, "..."]:
   """Log of the volume change of `squash` at `value`, stable for large values."""
-  log_slope = 2.0 * (math.log(2.0) - value - jax.nn.softplus(-2.0 * value))
-  return jnp.sum(math.log(limit) + log_slope, axis=-1)
+  inner = value / limit
+  return jnp.sum(2.0 * (math.log(2.0) - inner - jax.nn.softplus(-2.0 * inner)), axis=-1)

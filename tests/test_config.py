@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies
 from ml_collections import ConfigDict, config_dict
 
-from jaxskills.config import apply_overrides, flatten, is_override, nearest, to_plain
+from jaxskills.config import apply_overrides, flatten, is_override, nearest, restore, to_plain
 from jaxskills.errors import UserError
 
 
@@ -182,3 +182,37 @@ def test_a_leaf_that_json_cannot_hold_is_named():
 def test_nearest_is_silent_about_strangers():
   assert nearest("aplha", ["alpha", "beta"]) == "; did you mean alpha?"
   assert nearest("xyzzy", ["alpha", "beta"]) == ""
+
+
+FIRST_SIX = "learner.alpha, learner.inner.steps, limit, methods, name, nothing"
+
+
+def written(**changes) -> dict:
+  """What `config.json` of the example holds, with other keys."""
+  return {**json.loads(json.dumps(to_plain(example()))), **changes}
+
+
+def test_a_run_of_this_version_has_its_configuration_back():
+  assert to_plain(restore(written(seed=7), example(), "run")) == {**to_plain(example()), "seed": 7}
+
+
+@pytest.mark.parametrize(
+  ("plain", "said"),
+  [
+    (
+      written(learner={"alpha": 0.1, "beta": 1}),
+      "lacks learner.inner.steps and has learner.beta, which this one does not know",
+    ),
+    (written(old=1, older=2), "has old, older, which this one does not know"),
+    ({"seed": 0}, f"lacks {FIRST_SIX}, 3 more"),
+    (None, f"lacks {FIRST_SIX}, 4 more"),
+  ],
+)
+def test_a_run_of_another_version_is_refused_by_its_keys_and_told_what_to_do(plain, said):
+  with pytest.raises(UserError) as refusal:
+    restore(plain, example(), "runs/it")
+  line = str(refusal.value)
+  assert line.startswith(
+    f"runs/it is a run of another version of jaxskills: its config.json {said}"
+  )
+  assert "use the version that made it" in line and "\n" not in line

@@ -4,7 +4,7 @@ SPiRL (Pertsch et al. 2020), Fig. 5. Its authors judge a prior by such rollouts,
 prior that stays at a wall shows in its displacement per skill against the demonstrations'.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
@@ -13,10 +13,13 @@ from ml_collections import ConfigDict
 
 from jaxskills.data.maze import TrajectoryFeed
 from jaxskills.envs.maze.maze import MazeData
+from jaxskills.errors import UserError
 from jaxskills.evaluation import coverage, recordings, rollouts
 from jaxskills.evaluation.recordings import Exploration, Rollout
 from jaxskills.experiments.spirl import methods
-from jaxskills.types import Params
+from jaxskills.learners import skill_prior
+from jaxskills.training.progress import ProgressReport
+from jaxskills.types import Key, Observation, Params
 
 DEMONSTRATIONS = 256  # to compare displacements with
 _DEMONSTRATION_SEED = 1
@@ -31,16 +34,14 @@ def record(
     config: the experiment's.
     models: parameters, `{"skill", "action"}`.
     data: folder of the demonstrations.
-    folder: where `exploration.npz` goes; if it is there already, it is read instead.
+    folder: where `exploration.npz` goes; if it is there already and whole, it is read instead.
 
   Returns:
     `coverage.prior_check` of the skill prior, `goal_reached`, and the cells of the other ways.
   """
-  world = methods.make_world(config)
-  if (folder / recordings.EXPLORATION).exists():
-    exploration = recordings.load_exploration(folder)
-  else:
-    exploration = _explore(config, world, models, data)
+  exploration = _recorded(folder)
+  if exploration is None:
+    exploration = _explore(config, methods.make_world(config), models, data)
     recordings.save_exploration(folder, exploration)
   demonstrated = exploration.demonstrations
   assert demonstrated is not None  # `_explore` keeps them
@@ -82,13 +83,58 @@ def record_rollout(
   recordings.save_rollout(folder, rollout._replace(goal_radius=world.goal_radius))
 
 
+def plans(
+  config: ConfigDict, models: Mapping[str, Params]
+) -> dict[str, Callable[[Observation, Key], jax.Array]]:
+  """Ways to explore without learning (SPiRL, Fig. 5): plans of one world."""
+  world, model = methods.make_world(config), methods.skill_prior_config(config)
+  spec, limit = world.spec(), config.rl.skill_limit
+  skills = methods.METHODS["spirl"]
+  agents = {
+    "skill_prior": methods.make_agent(config, skills, models),
+    "action_prior": methods.make_agent(config, methods.METHODS["flat_prior"], models),
+  }
+
+  def from_prior(name: str) -> Callable[[Observation, Key], jax.Array]:
+    params = models["skill"]["prior"] if name == "skill_prior" else models["action"]
+    return lambda observation, key: agents[name].plan(params, observation, key)
+
+  def uniform_skill(observation: Observation, key: Key) -> jax.Array:
+    seen = jax.tree.map(lambda leaf: leaf[None], observation)
+    skill = jax.random.uniform(key, (1, model.skill_size), minval=-limit, maxval=limit)
+    return skill_prior.decode(model, spec, models["skill"], skill, seen)[0]
+
+  def random_action(observation: Observation, key: Key) -> jax.Array:
+    del observation
+    return jax.random.uniform(key, (1, spec.action_size), minval=-1.0, maxval=1.0)
+
+  return {
+    "skill_prior": from_prior("skill_prior"),
+    "action_prior": from_prior("action_prior"),
+    "uniform_skills": uniform_skill,
+    "random_actions": random_action,
+  }
+
+
+def _recorded(folder: Path) -> Exploration | None:
+  """What an earlier process recorded, if it is there and whole."""
+  if not (folder / recordings.EXPLORATION).exists():
+    return None
+  try:
+    return recordings.load_exploration(folder)
+  except UserError:
+    with ProgressReport() as shown:
+      shown.note(f"{folder / recordings.EXPLORATION} is damaged; recording it anew")
+    return None
+
+
 def _explore(
   config: ConfigDict, world: methods.maze.Maze, models: Mapping[str, Params], data: Path
 ) -> Exploration:
   """Episodes of the task's length from its start, for each way of acting."""
   positions, horizon = {}, methods.skill_prior_config(config).horizon
   limited = methods.EpisodeLimit(world, methods.episode_steps(config))
-  for index, (name, plan) in enumerate(methods.exploration_plans(config, models).items()):
+  for index, (name, plan) in enumerate(plans(config, models).items()):
     steps = 1 if name in ("action_prior", "random_actions") else horizon
     decisions = methods.decisions(config, steps)
 

@@ -2,6 +2,7 @@
 
   jaxskills train spirl/maze:quick    2 CPU cores, 5 minutes; SPiRL .98 [.94, 1.], SAC 0 [0, .03]
   jaxskills train spirl/maze:full     the paper's maze; paper: SPiRL .97 at 0.9M steps
+  jaxskills train spirl/maze:paper    as full, with the numbers of the paper's code (below)
 
 Pertsch et al. 2020, section 4.2. Demonstrations in random 20x20 mazes train a skill model and a
 one-step action prior; then SPiRL and its baselines learn to reach a goal in a maze that no
@@ -12,7 +13,12 @@ Ablations are one line each:
   --config.methods=spirl,spirl_no_init,spirl_no_regularisation   (appendices F and E)
   --config.skill_prior.horizon=5    --config.skill_prior.skill_size=2    (Fig. 6)
   --config.data.fraction_random=0.5 --config.data.preset=mediocre         (appendix G)
-  --config.task.layout=task_east                                          (appendix H)
+  --config.task.layout=task_east --config.prior_from=RUN                  (appendix H)
+
+`full` departs from the paper where two CPU cores ask for it: the pretrained convolutions stay
+frozen, flat methods make one update per ten steps like SPiRL (the paper's make one per step), the
+replay holds 200,000 decisions, pretraining is shorter and ends at a learning rate of 0, and the
+reward is scaled, with a small floor under alpha. `paper` has none of this; it wants an accelerator.
 """
 
 from collections.abc import Mapping
@@ -21,11 +27,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxskills.config import nearest, to_plain
+from jaxskills.config import nearest, restore, to_plain
 from jaxskills.data_builders import registry
 from jaxskills.errors import UserError
 from jaxskills.evaluation import coverage, report
-from jaxskills.experiments.spirl import methods, stages
+from jaxskills.experiments.spirl import methods, prior_reuse, stages
 from jaxskills.experiments.spirl import results as figures_of
 from jaxskills.training import loop, summary
 from jaxskills.training.progress import ProgressReport
@@ -35,6 +41,7 @@ EXPERIMENT = "spirl/maze"
 PRESETS = {
   "quick": "20x20 maze, SPiRL and SAC; 2 CPU cores, minutes",
   "full": "the paper's 40x40 maze, SPiRL and all baselines",
+  "paper": "as full, with the numbers of the paper's code; wants an accelerator",
 }
 
 
@@ -51,6 +58,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
       "seed": 0,
       "num_seeds": 1,
       "methods": ("spirl", "sac"),
+      "prior_from": "",  # a finished run whose pretrained models are taken
       "task": {
         "layout": "quick",
         "episode_steps": 0,  # the task's own
@@ -72,10 +80,11 @@ def get_config(preset: str = "quick") -> ConfigDict:
         "hidden": (128,) * 6,
         "layer_norm": False,
         "condition_on": (),
-        "beta": 0.04,
+        "beta": 1e-2,  # the released code's, on means; converted where the loss sums
         "loss_scaling": "paper",
         "prior_objective": "kl",
         "learning_rate": 1e-3,
+        "final_learning_rate": 0.0,
         "updates": 4_000,
         "updates_per_chunk": 100,
         "batch_size": 128,
@@ -83,6 +92,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
       },
       "action_prior": {
         "learning_rate": 1e-3,
+        "final_learning_rate": 0.0,
         "updates": 1_500,
         "updates_per_chunk": 100,
         "batch_size": 128,
@@ -93,6 +103,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
         "env_steps": 320_000,
         "worlds": 80,
         "env_steps_per_update": 10,
+        "flat_env_steps_per_update": 10,
         "env_steps_per_chunk": 8_000,
         "batch_size": 128,
         "replay_capacity": 100_000,
@@ -118,17 +129,25 @@ def get_config(preset: str = "quick") -> ConfigDict:
       },
     }
   )
-  if preset == "full":
+  if preset != "quick":
     config.methods = ("spirl", "sac", "bc_sac", "flat_prior", "ssp")
     config.task.layout = "task"
     config.data.preset = "full"
     config.skill_prior.updates = 20_000
     config.action_prior.updates = 6_000
-    config.rl.env_steps = 1_500_000
+    config.rl.env_steps = 1_200_000
     config.rl.batch_size = 256
     config.rl.prior_env_steps = 500_000
     config.rl.replay_capacity = 200_000
     config.rl.evaluate_every_steps = 48_000
+  if preset == "paper":
+    config.data.update(preset="undisturbed", trajectories=85_000)
+    config.networks.train_encoder = True
+    config.skill_prior.final_learning_rate = config.skill_prior.learning_rate
+    config.action_prior.final_learning_rate = config.action_prior.learning_rate
+    config.rl.update(worlds=10, flat_env_steps_per_update=1, warmup_env_steps=50_000)
+    config.rl.replay_capacity = 1_000_000
+    config.sac.update(critic_learning_rate=3e-4, alpha=1.0, alpha_min=0.0, reward_scale=1.0)
   config.lock()
   return config
 
@@ -156,6 +175,8 @@ def train(
   _check(config)
   with open_workdir(workdir, run, overwrite=overwrite) as folder:
     data = build_data(config)
+    if config.prior_from:
+      prior_reuse.adopt(config, folder)
 
     def judge_prior(results: Mapping[str, Any]) -> None:
       check = figures_of.check_prior(config, results, data, folder)
@@ -179,7 +200,7 @@ def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
     episodes: per method.
     video: also film one episode of the first method into the run's report.
   """
-  config = ConfigDict(read_config(workdir)["config"])
+  config = run_config(workdir)
   folder = Workdir(Path(workdir).expanduser().resolve())
   results, _ = loop.load_results(folder.path, stages.make_stages(config, config.methods))
   config.rl.eval_episodes = episodes
@@ -189,6 +210,15 @@ def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
     figures_of.film(config, results, folder)
     report.write_report(folder.path)
   return figures
+
+
+def run_config(workdir: Path) -> ConfigDict:
+  """The configuration of a run in a folder.
+
+  Raises:
+    UserError: if there is no run, or one of a version with other keys, naming them.
+  """
+  return restore(read_config(workdir).get("config"), get_config(), workdir)
 
 
 def data_directory(config: ConfigDict) -> Path:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from ml_collections import ConfigDict
 
 from jaxskills.distributions import Gaussian
@@ -30,6 +31,7 @@ from jaxskills.learners.action_type import ActionType
 from jaxskills.learners.bc import BcConfig
 from jaxskills.learners.sac import SacConfig, make_sac
 from jaxskills.learners.skill_prior import SkillPriorConfig
+from jaxskills.losses.skill_vae import summed_beta
 from jaxskills.networks.critic import TwinCritic
 from jaxskills.networks.encoder import ObservationEncoder, Scaling
 from jaxskills.networks.policy import GaussianPolicy
@@ -112,10 +114,15 @@ def state_scaling(world: maze.Maze) -> dict[str, Scaling]:
 
 def skill_prior_config(config: ConfigDict) -> SkillPriorConfig:
   """The skill model of an experiment."""
-  group = config.skill_prior
+  group, world = config.skill_prior, make_world(config)
   fields = {name: group[name] for name in _shared(group, SkillPriorConfig)}
   fields |= {name: tuple(fields[name]) for name in ("hidden", "condition_on")}
-  return SkillPriorConfig(**fields, inputs=tuple(config.networks.actor_inputs))
+  fields["learning_rate"] = _learning_rate(group)
+  if group.loss_scaling == "paper":
+    action_size = world.spec().action_size
+    fields["beta"] = summed_beta(group.beta, group.horizon, action_size, group.skill_size)
+  inputs = tuple(config.networks.actor_inputs)
+  return SkillPriorConfig(**fields, inputs=inputs, scaling=state_scaling(world))
 
 
 def action_prior_config(config: ConfigDict) -> BcConfig:
@@ -125,8 +132,20 @@ def action_prior_config(config: ConfigDict) -> BcConfig:
     inputs=model.inputs,
     hidden=model.hidden,
     layer_norm=model.layer_norm,
-    learning_rate=config.action_prior.learning_rate,
+    scaling=model.scaling,
+    learning_rate=_learning_rate(config.action_prior),
   )
+
+
+def _learning_rate(group: ConfigDict) -> float | optax.Schedule:
+  """Fixed, or falling linearly over the updates of a model.
+
+  A prior that was trained at a fixed rate to the end keeps the noise of its last updates, and its
+  rollouts reach the goal of the maze half as often.
+  """
+  if group.final_learning_rate == group.learning_rate:
+    return group.learning_rate
+  return optax.linear_schedule(group.learning_rate, group.final_learning_rate, group.updates)
 
 
 def make_agent(
@@ -165,7 +184,7 @@ def make_agent(
     env = SkillStep(env, decode, horizon, skill_size=size, skill_limit=limit)
   env = AutoReset(EpisodeStatistics(Quarantine(env)), config.rl.reset_pool)
 
-  whole_network = GaussianPolicy(size, model.inputs, model.hidden, model.layer_norm)
+  whole_network = GaussianPolicy(size, model.inputs, model.hidden, model.layer_norm, model.scaling)
   network = whole_network.clone(inputs=seen_by_actor)
   critic = TwinCritic(
     tuple(config.networks.critic_inputs),
@@ -223,7 +242,7 @@ def _features(
   model: SkillPriorConfig, params: Params, kept: Set[str]
 ) -> Callable[[Observation], dict[str, jax.Array]]:
   """One observation: a frozen encoder's features of the actor's inputs, and what others need."""
-  encoder = ObservationEncoder(model.inputs)
+  encoder = ObservationEncoder(model.inputs, model.scaling)
 
   def encode(observation: Observation) -> dict[str, jax.Array]:
     batch = jax.tree.map(lambda leaf: leaf[None], observation)
@@ -244,39 +263,6 @@ def sac_config(config: ConfigDict, method: Method) -> SacConfig:
   limit = config.rl.skill_limit if method.skills else 1.0
   target = action_type.divergence_at_entropy(-float(size), size, limit)
   return sac._replace(target_divergence=target)
-
-
-def exploration_plans(
-  config: ConfigDict, models: Mapping[str, Params]
-) -> dict[str, Callable[[Observation, Key], jax.Array]]:
-  """Ways to explore without learning (SPiRL, Fig. 5): plans of one world."""
-  world, model = make_world(config), skill_prior_config(config)
-  spec, limit = world.spec(), config.rl.skill_limit
-  skills = METHODS["spirl"]
-  agents = {
-    "skill_prior": make_agent(config, skills, models),
-    "action_prior": make_agent(config, METHODS["flat_prior"], models),
-  }
-
-  def from_prior(name: str) -> Callable[[Observation, Key], jax.Array]:
-    params = models["skill"]["prior"] if name == "skill_prior" else models["action"]
-    return lambda observation, key: agents[name].plan(params, observation, key)
-
-  def uniform_skill(observation: Observation, key: Key) -> jax.Array:
-    seen = jax.tree.map(lambda leaf: leaf[None], observation)
-    skill = jax.random.uniform(key, (1, model.skill_size), minval=-limit, maxval=limit)
-    return skill_prior.decode(model, spec, models["skill"], skill, seen)[0]
-
-  def random_action(observation: Observation, key: Key) -> jax.Array:
-    del observation
-    return jax.random.uniform(key, (1, spec.action_size), minval=-1.0, maxval=1.0)
-
-  return {
-    "skill_prior": from_prior("skill_prior"),
-    "action_prior": from_prior("action_prior"),
-    "uniform_skills": uniform_skill,
-    "random_actions": random_action,
-  }
 
 
 def _shared(group: ConfigDict, record: Any) -> list[str]:

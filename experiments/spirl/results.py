@@ -41,11 +41,7 @@ def figures(
       "env_steps": progress.env_steps,
       "updates": progress.updates,
       "training_seconds": progress.wall_seconds,
-      "inputs": {
-        "actor": list(config.networks.actor_inputs),
-        "critic": list(config.networks.critic_inputs),
-        "encoder": "trained" if config.networks.train_encoder else "pretrained, frozen",
-      },
+      **_conditions(config, methods.METHODS[name]),
     }
   film(config, results, folder)
   main, *baselines = config.methods
@@ -82,8 +78,31 @@ def evaluate(
     "seeds": config.num_seeds,
   }
   if config.num_seeds > 1:
-    figures["success_rate_by_seed"] = [float(rate) for rate in rates]
+    figures["seeds_share_pretraining"] = True  # one prior: the interval has no spread of priors
+    for name in ("success_rate", "success_rate_deterministic"):
+      figures[f"{name}_by_seed"] = [float(rate) for rate in scores[f"eval/{name}"]]
   return figures
+
+
+def _conditions(config: ConfigDict, method: methods.Method) -> dict[str, Any]:
+  """What a method sees, and what decides how fairly it compares with the others."""
+  networks, rl = config.networks, config.rl
+  return {
+    "inputs": {
+      "actor": list(networks.actor_inputs),
+      "critic": list(networks.critic_inputs),
+      "encoder": "trained" if networks.train_encoder else "pretrained, frozen",
+    },
+    "learning": {
+      "env_steps_per_decision": config.skill_prior.horizon if method.skills else 1,
+      "env_steps_per_update": (
+        rl.env_steps_per_update if method.skills else rl.flat_env_steps_per_update
+      ),
+      "batch_size": rl.batch_size,
+      "replay_decisions": rl.replay_capacity,
+      "gamma_per_decision": config.sac.gamma,
+    },
+  }
 
 
 def film(config: ConfigDict, results: Mapping[str, Any], folder: Workdir) -> None:

@@ -23,7 +23,7 @@ from jaxskills.training.off_policy import OffPolicyConfig, OffPolicyState
 from jaxskills.training.run_state import BuildStage, Results, Stage
 from jaxskills.types import Key, Learner, Metrics, Params, Step
 
-SKILL_PRIOR, ACTION_PRIOR = "pretrain/skill_prior", "pretrain/action_prior"
+SKILL_PRIOR, ACTION_PRIOR = PRETRAINED = ("pretrain/skill_prior", "pretrain/action_prior")
 EVALUATION_SEED = 20_000  # fixed keys: every evaluation of every run sees the same random numbers
 
 
@@ -174,13 +174,23 @@ def rl_stage(config: ConfigDict, name: str, results: Results) -> Stage:
 
 
 def loop_config(config: ConfigDict, method: methods.Method, steps: int) -> OffPolicyConfig:
-  """Sizes of the loop: equal environment steps per update for skills and for single actions."""
+  """Sizes of the loop of a method whose decisions take `steps` control steps.
+
+  Raises:
+    ValueError: if they do not fit together, naming the numbers.
+  """
   rl = config.rl
-  updates = rl.worlds * steps / rl.env_steps_per_update
+  per_update = rl.env_steps_per_update if method.skills else rl.flat_env_steps_per_update
+  updates = rl.worlds * steps / per_update
   if updates != int(updates) or updates < 1:
     raise ValueError(
       f"{rl.worlds} worlds of {steps} steps a decision make {updates} updates a round at "
-      f"{rl.env_steps_per_update} environment steps per update; the number must be whole"
+      f"{per_update} environment steps per update; the number must be whole"
+    )
+  if rl.env_steps <= rl.warmup_env_steps:
+    raise ValueError(
+      f"{rl.env_steps} environment steps leave nothing to learn after a warm-up of "
+      f"{rl.warmup_env_steps}"
     )
   ablates_start = method.prior == "skill" and method.start == "random"
   explore = rl.prior_env_steps // steps if ablates_start else 0

@@ -147,8 +147,9 @@ def gaussian(graph: Graph, features: str, weights: Weights, path: str) -> tuple[
 
 
 def squash(graph: Graph, value: str, limit: float) -> str:
-  """`distributions.squash`: `limit * tanh(value)`."""
-  return graph.add("Mul", graph.add("Tanh", value), graph.constant("limit", np.float32(limit)))
+  """`distributions.squash`: `limit * tanh(value / limit)`."""
+  bound = graph.constant("limit", np.float32(limit))
+  return graph.add("Mul", graph.add("Tanh", graph.add("Div", value, bound)), bound)
 
 
 def unroll(

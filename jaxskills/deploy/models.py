@@ -32,7 +32,7 @@ def policy_model(
 
   Inputs are the modalities that it sees, `[batch, ...]`. Outputs, `[batch, action_size]`: `mean`
   and `log_std` (clamped) of the Gaussian before squashing, and `decision`, which is
-  `limit * tanh(mean)`.
+  `limit * tanh(mean / limit)`.
 
   Args:
     module: the network.

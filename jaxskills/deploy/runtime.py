@@ -166,7 +166,8 @@ class Policy:
       return outputs[decision["output"]][0]
     mean, deviation = outputs["mean"][0], np.exp(outputs["log_std"][0])
     noise = self._random.standard_normal(mean.shape).astype(np.float32)
-    return np.float32(decision["limit"]) * np.tanh(mean + deviation * noise)
+    limit = np.float32(decision["limit"])
+    return limit * np.tanh((mean + deviation * noise) / limit)
 
   def _checked(self, observation: Observation | None) -> Observation:
     """The terms that are looked at now, each with a batch axis of one."""

@@ -1,7 +1,7 @@
 """What SAC must know of an action: how to draw it and how far a policy strays from its prior.
 
 `jaxskills.learners.sac` is written once, over an `ActionType`. Two stand here, both for a policy
-that puts out an unsquashed `Gaussian` whose samples go through `limit * tanh`:
+that puts out an unsquashed `Gaussian` whose samples go through `distributions.squash`:
 `gaussian_prior` (SPiRL's skills and the single-action "flat" prior: Pertsch et al. 2020) and
 `uniform_prior` (plain SAC: Haarnoja et al. 2018). A discrete skill with a continuous argument
 (EXTRACT, Xu et al. 2024) is another type of this record, with one alternative for each skill.
@@ -55,7 +55,7 @@ class ActionType(NamedTuple):
 def gaussian_prior(limit: float = 2.0) -> ActionType:
   """Squashed Gaussian actions regularised towards a Gaussian prior.
 
-  SPiRL, algorithm 1. The prior, too, is unsquashed and goes through the same `limit * tanh`, so
+  SPiRL, algorithm 1. The prior, too, is unsquashed and goes through the same `squash`, so
   the analytic divergence between the Gaussians is that between the distributions of actions.
 
   Args:

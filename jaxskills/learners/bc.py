@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from jaxskills import distributions
 from jaxskills.distributions import Gaussian
-from jaxskills.learners.optimizer import OptimizerName, make_optimizer
+from jaxskills.learners.optimizer import LearningRate, OptimizerName, make_optimizer
 from jaxskills.learners.skill_prior import SkillWindows, example
 from jaxskills.losses.behavior_cloning import behavior_cloning, unsquash
 from jaxskills.networks.encoder import ImageOptions, Scaling
@@ -36,7 +36,7 @@ class BcConfig(NamedTuple):
       are actions; false fits the actions themselves, as the released code does, although SAC then
       executes them through tanh.
     optimizer: "radam" (the paper's) or "adam".
-    learning_rate: of that optimiser.
+    learning_rate: of that optimiser, or its schedule over updates.
   """
 
   inputs: Sequence[str] = ("view",)
@@ -46,7 +46,7 @@ class BcConfig(NamedTuple):
   image: ImageOptions = ImageOptions()
   squashed: bool = True
   optimizer: OptimizerName = "radam"
-  learning_rate: float | Scalar = 1e-3
+  learning_rate: LearningRate = 1e-3
 
 
 class BcState(NamedTuple):

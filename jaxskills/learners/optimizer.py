@@ -18,12 +18,13 @@ from jaxskills.types import Scalar
 EARLY_NORM, EARLY_UPDATES = 1e-3, 100  # SPiRL's released code
 
 OptimizerName = Literal["radam", "adam"]
+LearningRate = float | Scalar | optax.Schedule
 
 
 def make_optimizer(
-  name: OptimizerName, learning_rate: float | Scalar
+  name: OptimizerName, learning_rate: LearningRate
 ) -> optax.GradientTransformation:
-  """RAdam with early clipping (the paper's), or plain Adam.
+  """RAdam with early clipping (the paper's), or plain Adam, at a fixed rate or along a schedule.
 
   Raises:
     ValueError: if the name is neither.

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from jaxskills import distributions
 from jaxskills.distributions import Gaussian
-from jaxskills.learners.optimizer import OptimizerName, make_optimizer
+from jaxskills.learners.optimizer import LearningRate, OptimizerName, make_optimizer
 from jaxskills.losses.skill_vae import LossScaling, PriorObjective, skill_vae
 from jaxskills.networks.encoder import ImageOptions, Scaling
 from jaxskills.networks.policy import GaussianPolicy
@@ -45,7 +45,7 @@ class SkillPriorConfig(NamedTuple):
     loss_scaling: "paper" sums, "released_code" averages.
     prior_objective: "kl", or the released code's "sample_nll".
     optimizer: "radam" (the paper's) or "adam", both with beta_1 .9 and beta_2 .999.
-    learning_rate: of that optimiser.
+    learning_rate: of that optimiser, or its schedule over updates.
   """
 
   skill_size: int = 10
@@ -62,7 +62,7 @@ class SkillPriorConfig(NamedTuple):
   loss_scaling: LossScaling = "paper"
   prior_objective: PriorObjective = "kl"
   optimizer: OptimizerName = "radam"
-  learning_rate: float | Scalar = 1e-3
+  learning_rate: LearningRate = 1e-3
 
 
 @runtime_checkable

@@ -1,7 +1,7 @@
 """Behaviour cloning of single actions by maximum likelihood.
 
 SPiRL (Pertsch et al. 2020), section 4: the same Gaussian is the BC of "BC + SAC" and the one-step
-action prior of "Flat Prior". Both are later executed through `limit * tanh`, so the demonstrated
+action prior of "Flat Prior". Both are later executed through `squash`, so the demonstrated
 actions can first be taken through its inverse; otherwise a cloned 1.0 would be executed as 0.76.
 """
 
@@ -30,4 +30,4 @@ def behavior_cloning(
 
 def unsquash(action: Float[Array, "... action"], limit: float) -> Float[Array, "... action"]:
   """The inverse of `distributions.squash`, with actions first clipped to 0.99 of the limit."""
-  return jnp.arctanh(jnp.clip(action / limit, -EDGE, EDGE))
+  return limit * jnp.arctanh(jnp.clip(action / limit, -EDGE, EDGE))

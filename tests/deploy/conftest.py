@@ -88,7 +88,8 @@ def sums_files() -> dict[str, bytes]:
   policy = Graph("policy")
   state = policy.add_input("state", "float32", [2])
   both = policy.constant("both", np.eye(2))
-  skill = policy.add("Mul", policy.add("Tanh", state), policy.constant("limit", 2.0))
+  limit = policy.constant("limit", 2.0)
+  skill = policy.add("Mul", policy.add("Tanh", policy.add("Div", state, limit)), limit)
   zero = policy.add("MatMul", state, policy.constant("zero", np.zeros((2, 2))))
   policy.add_output("mean", policy.add("MatMul", state, both), [2])
   policy.add_output("log_std", policy.add("Sub", zero, policy.constant("one", 1.0)), [2])
@@ -102,7 +103,7 @@ def sums_files() -> dict[str, bytes]:
   ]
   decoder.add_output("actions", decoder.add("Concat", *steps, axis=1), [3, 2])
   seen = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
-  skills = 2.0 * np.tanh(seen)
+  skills = 2.0 * np.tanh(seen / 2.0)
   pairs = {
     "observation.state": seen,
     "expected.skill": skills,

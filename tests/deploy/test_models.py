@@ -66,7 +66,7 @@ def test_a_policy_graph_gives_the_gaussian_and_the_squashed_mean(name, observati
   mean, log_std, skill = run(model, observations)
   np.testing.assert_allclose(mean, gaussian.mean, rtol=1e-5, atol=1e-5)
   np.testing.assert_allclose(log_std, gaussian.log_std, rtol=1e-5, atol=1e-5)
-  np.testing.assert_allclose(skill, 2.0 * np.tanh(gaussian.mean), rtol=0, atol=1e-5)
+  np.testing.assert_allclose(skill, 2.0 * np.tanh(gaussian.mean / 2.0), rtol=0, atol=1e-5)
   assert {node.name for node in model.graph.input} == set(module.inputs)
 
 

@@ -20,11 +20,11 @@ def seen(*state: float) -> dict[str, np.ndarray]:
 
 def test_a_skill_is_chosen_once_and_then_played_to_its_end(sums):
   policy = Policy(load(sums))
-  skill = 2.0 * np.tanh([0.03, -0.02])
+  skill = 2.0 * np.tanh([0.015, -0.01])
   np.testing.assert_allclose(policy.step(seen(0.03, -0.02)), skill, rtol=1e-6)
   np.testing.assert_allclose(policy.step(seen(5.0, 5.0)), 10.0 * skill, rtol=1e-6)
   np.testing.assert_allclose(policy.step(), -skill, rtol=1e-6)
-  np.testing.assert_allclose(policy.step(seen(0.1, 0.2)), 2.0 * np.tanh([0.1, 0.2]), rtol=1e-6)
+  np.testing.assert_allclose(policy.step(seen(0.1, 0.2)), 2.0 * np.tanh([0.05, 0.1]), rtol=1e-6)
 
 
 def test_it_says_when_it_looks(sums):
@@ -41,7 +41,7 @@ def test_reset_decides_anew(sums):
   policy.step(seen(0.1, 0.1))
   policy.reset()
   assert policy.needs_observation
-  np.testing.assert_allclose(policy.step(seen(0.2, 0.0)), 2.0 * np.tanh([0.2, 0.0]), rtol=1e-6)
+  np.testing.assert_allclose(policy.step(seen(0.2, 0.0)), 2.0 * np.tanh([0.1, 0.0]), rtol=1e-6)
 
 
 def test_actions_are_clipped_to_the_contract(sums):
@@ -56,7 +56,7 @@ def test_with_a_seed_skills_are_drawn_from_the_gaussian(sums):
   for _ in range(2000):
     drawn.reset()
     skills.append(drawn.step(seen(0.0, 0.05)) / 2.0)
-  before = np.arctanh(np.clip(skills, -0.4999, 0.4999))  # clipped actions are at 0.5
+  before = 2.0 * np.arctanh(np.clip(skills, -0.4999, 0.4999))  # clipped actions are at 0.5
   inside = np.abs(np.array(skills)) < 0.499
   assert np.median(before[:, 1]) == pytest.approx(0.05, abs=0.03)
   assert np.std(before[:, 0]) == pytest.approx(np.exp(-1.0), abs=0.06)

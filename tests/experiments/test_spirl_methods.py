@@ -45,26 +45,60 @@ def seen():
 
 
 def test_presets_have_the_same_keys():
-  assert flatten(maze.get_config("quick")).keys() == flatten(maze.get_config("full")).keys()
+  quick = flatten(maze.get_config("quick")).keys()
+  assert all(flatten(maze.get_config(preset)).keys() == quick for preset in maze.PRESETS)
   with pytest.raises(ValueError, match="no preset 'huge'"):
     maze.get_config("huge")
 
 
-@pytest.mark.parametrize("preset", list(maze.PRESETS))
-def test_every_method_gets_the_same_steps_per_update(preset):
+@pytest.mark.parametrize(("preset", "flat"), [("quick", 10), ("full", 10), ("paper", 1)])
+def test_methods_get_the_steps_per_update_that_they_are_said_to_get(preset, flat):
   config = maze.get_config(preset)
   for method in methods.METHODS.values():
     steps = config.skill_prior.horizon if method.skills else 1
     sizes = stages.loop_config(config, method, steps)
     per_round = sizes.worlds * steps
-    assert per_round / sizes.updates_per_iteration == config.rl.env_steps_per_update
+    assert per_round / sizes.updates_per_iteration == (10 if method.skills else flat)
     assert sizes.replay_capacity >= min(config.rl.env_steps // steps, 100_000)
 
 
 def test_a_fraction_of_an_update_is_refused():
-  config = small_config(rl__env_steps_per_update=3)
+  config = small_config(rl__flat_env_steps_per_update=3)
   with pytest.raises(ValueError, match="must be whole"):
     stages.loop_config(config, methods.METHODS["sac"], 1)
+
+
+def test_a_run_that_ends_with_its_warm_up_is_refused():
+  config = small_config(rl__env_steps=8_000)
+  with pytest.raises(ValueError, match="nothing to learn after a warm-up of 8000"):
+    stages.loop_config(config, methods.METHODS["sac"], 1)
+
+
+@pytest.mark.parametrize(("horizon", "size", "summed"), [(10, 10, 0.04), (5, 10, 0.02)])
+def test_the_regularisation_keeps_its_weight_for_any_horizon(horizon, size, summed):
+  config = small_config(skill_prior__horizon=horizon, skill_prior__skill_size=size)
+  assert methods.skill_prior_config(config).beta == pytest.approx(summed)
+  config.skill_prior.loss_scaling = "released_code"
+  assert methods.skill_prior_config(config).beta == 0.01
+
+
+def test_pretraining_ends_at_the_final_learning_rate():
+  config = small_config(skill_prior__updates=200)
+  schedule = methods.skill_prior_config(config).learning_rate
+  assert callable(schedule)
+  np.testing.assert_allclose([schedule(0), schedule(50), schedule(200)], [1e-3, 7.5e-4, 0.0])
+  config.skill_prior.final_learning_rate = 1e-3
+  assert methods.skill_prior_config(config).learning_rate == 1e-3
+
+
+def test_a_state_reaches_the_actor_on_a_scale_of_one(models):
+  config = small_config(networks__actor_inputs=("state",))
+  spec = methods.make_world(config).spec()
+  action = make_bc(methods.action_prior_config(config), spec).init(jax.random.key(1)).params
+  skill = make_skill_prior(methods.skill_prior_config(config), spec).init(jax.random.key(0)).params
+  agent = methods.make_agent(config, methods.METHODS["spirl"], {"skill": skill, "action": action})
+  shown = agent.env.reset(jax.random.split(jax.random.key(2), 3)).obs["features"]
+  assert shown.shape == (3, 4) and 0.5 < np.abs(shown).max() < 2.0
 
 
 @pytest.mark.parametrize("train_encoder", [False, True])

@@ -27,7 +27,13 @@ def config(tmp_path_factory):
   config.action_prior.trajectories_per_chunk = 16
   config.exploration.episodes = 2
   config.rl.update(env_steps=320, worlds=4, env_steps_per_chunk=80, warmup_env_steps=80)
-  config.rl.update(env_steps_per_update=4, batch_size=16, replay_capacity=1_000, reset_pool=4)
+  config.rl.update(
+    env_steps_per_update=4,
+    flat_env_steps_per_update=4,
+    batch_size=16,
+    replay_capacity=1_000,
+    reset_pool=4,
+  )
   config.rl.update(eval_episodes=2, final_eval_episodes=3, evaluate_every_steps=160)
   return config
 
@@ -44,7 +50,9 @@ def test_a_run_leaves_what_it_promises(config, finished):
   assert summary == json.loads((folder / "summary.json").read_text())
   figures = summary["metrics"]
   assert figures["episodes"] == 3 and figures["seeds"] == 2
-  assert len(figures["success_rate_by_seed"]) == 2
+  for name in ("success_rate", "success_rate_deterministic"):
+    assert len(figures[f"{name}_by_seed"]) == 2
+    assert np.mean(figures[f"{name}_by_seed"]) == pytest.approx(figures[name])
   assert figures["inputs"]["actor"] == ["view"] and figures["inputs"]["critic"] == ["state"]
   assert figures["inputs"] == figures["baselines"]["flat_prior"]["inputs"]
   assert figures["task"]["shortest_path_cells"] == 22
@@ -82,6 +90,26 @@ def test_a_finished_run_is_evaluated_from_its_folder_alone(finished):
   assert figures["spirl"]["episodes"] == 4
   rates = np.array(figures["spirl"]["success_rate_by_seed"]) * 4
   np.testing.assert_allclose(rates, np.round(rates), atol=1e-6)
+
+
+def test_another_task_takes_the_models_of_a_finished_run(config, finished, tmp_path):
+  source = finished[0]
+  other = config.copy_and_resolve_references()
+  other.methods, other.num_seeds, other.prior_from = ("spirl",), 1, str(source)
+  other.task.layout, other.seed = "task_east", 3
+  maze.train(other, tmp_path / "east", preset="quick")
+  rows = [json.loads(line) for line in (tmp_path / "east" / "metrics.jsonl").open()]
+  assert {row["stage"] for row in rows} == {"rl/spirl"}
+  theirs, _ = loop.load_results(source, stages.make_stages(config, ()))
+  mine, _ = loop.load_results(tmp_path / "east", stages.make_stages(other, ()))
+  jax.tree.map(np.testing.assert_array_equal, mine, theirs)
+
+
+def test_models_of_another_description_are_refused(config, finished, tmp_path):
+  other = config.copy_and_resolve_references()
+  other.prior_from, other.skill_prior.horizon = str(finished[0]), 5
+  with pytest.raises(UserError, match=r"skill_prior\.horizon is 10 there and 5 here"):
+    maze.train(other, tmp_path / "run", preset="quick")
 
 
 def test_the_two_seeds_differ(config, finished):

@@ -49,7 +49,7 @@ class TableCritic(nn.Module):
 
 
 def quadratic(state, action):
-  draw = jnp.arctanh(jnp.clip(action / LIMIT, -0.9999, 0.9999))
+  draw = LIMIT * jnp.arctanh(jnp.clip(action / LIMIT, -0.9999, 0.9999))
   powers = jnp.concatenate([jnp.ones_like(draw), draw, draw**2], axis=-1)
   return (state[:, :, None] * powers[:, None, :]).reshape(len(state), -1)
 
@@ -92,7 +92,7 @@ def batch_of(seed=0, size=16, **fields):
 
   batch = Transition(
     observation={"state": array(2)},
-    action=LIMIT * jnp.tanh(array(1)),
+    action=LIMIT * jnp.tanh(array(1) / LIMIT),
     reward=array(),
     terminated=flag(),
     truncated=flag(),

@@ -19,10 +19,10 @@ def gaussian(mean, std, batch=1):
 
 
 def density(action, mean, std, limit):
-  """Of `limit * tanh(u)` with `u ~ N(mean, std)`, by the change of variables, in float64."""
-  draw = np.arctanh(action / limit)
+  """Of `limit * tanh(u / limit)`, `u ~ N(mean, std)`, by the change of variables, in float64."""
+  draw = limit * np.arctanh(action / limit)
   normal = np.exp(-0.5 * ((draw - mean) / std) ** 2) / (std * np.sqrt(2 * np.pi))
-  return normal / (limit * (1 - (action / limit) ** 2))
+  return normal / (1 - (action / limit) ** 2)
 
 
 def integral_over_actions(function, limit):
@@ -138,7 +138,7 @@ def test_the_one_alternative_is_the_sample_and_carries_all_the_weight(make):
   assert alternatives.actions.shape == (1, 4, 2)
   np.testing.assert_array_equal(alternatives.actions[0], action_type.sample(output, KEY))
   np.testing.assert_array_equal(alternatives.weights, np.ones((1, 4)))
-  np.testing.assert_allclose(alternatives.actions[0], 2 * np.tanh(alternatives.draw), rtol=1e-5)
+  np.testing.assert_allclose(alternatives.actions[0], 2 * np.tanh(alternatives.draw / 2), rtol=1e-5)
 
 
 def test_actions_are_reparameterised():
@@ -151,7 +151,7 @@ def test_actions_are_reparameterised():
     return action_type.alternatives(output, KEY).actions[0, 0, 0]
 
   by_mean, by_log_std = jax.grad(action, argnums=(0, 1))(mean, float(np.log(std)))
-  slope = limit * (1 - np.tanh(draw) ** 2)
+  slope = 1 - np.tanh(draw / limit) ** 2
   assert by_mean == pytest.approx(slope, rel=1e-4)
   assert by_log_std == pytest.approx(slope * (draw - mean), rel=1e-4)
 
@@ -172,7 +172,7 @@ def test_actions_stay_within_the_limit(mean, std, limit, seed):
 def test_the_mode_is_the_squashed_mean():
   for action_type in (gaussian_prior(2.0), uniform_prior(2.0)):
     np.testing.assert_allclose(
-      action_type.mode(gaussian([0.5, -3.0], [9.0, 9.0]))[0], 2 * np.tanh([0.5, -3.0]), rtol=1e-6
+      action_type.mode(gaussian([0.5, -3.0], [9.0, 9.0]))[0], 2 * np.tanh([0.25, -1.5]), rtol=1e-6
     )
 
 
@@ -180,7 +180,7 @@ def test_a_gaussian_prior_is_sampled_in_the_policys_stead():
   drawn = gaussian_prior(2.0).sample_prior(
     gaussian(9.0, 0.1, batch=50_000), gaussian(0.2, 0.1, batch=50_000), KEY
   )
-  unsquashed = np.arctanh(np.asarray(drawn, np.float64) / 2)
+  unsquashed = 2 * np.arctanh(np.asarray(drawn, np.float64) / 2)
   assert unsquashed.mean() == pytest.approx(0.2, abs=0.005)
   assert unsquashed.std() == pytest.approx(0.1, abs=0.005)
 

@@ -69,7 +69,7 @@ def test_a_saturated_demonstration_is_cloned_in_the_space_that_tanh_undoes():
   batch = Windows({"state": jnp.zeros((1, 1))}, jnp.full((1, 1, 2), 2.0))
   _, metrics = jax.jit(learner.update)(state, batch, jax.random.key(0))
   gaussian = make_policy(SMALL, SPEC).apply(state.params, batch.observation)
-  target = math.atanh(0.99)
+  target = 2.0 * math.atanh(0.99)
   error = np.sum((target - np.asarray(gaussian.mean)) ** 2)
   assert float(metrics["squared_error"]) == pytest.approx(error, rel=1e-4)
 

@@ -51,8 +51,8 @@ def textbook_update(config, state, batch, key, *, target_entropy=None, price=0.0
       regulariser += (std**2 + (mean - prior.mean) ** 2) / (2 * prior_std**2)
     else:
       normal = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
-      regulariser = normal - jnp.log(LIMIT * (1 - jnp.tanh(draw) ** 2))
-    return LIMIT * jnp.tanh(draw), regulariser[:, 0]
+      regulariser = normal - jnp.log(1 - jnp.tanh(draw / LIMIT) ** 2)
+    return LIMIT * jnp.tanh(draw / LIMIT), regulariser[:, 0]
 
   def mean(values):
     return jnp.sum(batch.weight * values) / jnp.sum(batch.weight)
@@ -254,7 +254,9 @@ def test_act_is_the_mode_without_a_key_and_a_draw_with_one():
   learner = sac(CONFIG)
   params, observation = init(CONFIG).policy, {"state": jnp.eye(2)}
   mean = TablePolicy().apply(params, observation).mean
-  np.testing.assert_allclose(learner.act(params, observation), LIMIT * np.tanh(mean), rtol=1e-6)
+  np.testing.assert_allclose(
+    learner.act(params, observation), LIMIT * np.tanh(mean / LIMIT), rtol=1e-6
+  )
   draws = [learner.act(params, observation, jax.random.key(seed)) for seed in (0, 0, 1)]
   np.testing.assert_array_equal(draws[0], draws[1])
   assert not np.allclose(draws[0], draws[2])

@@ -112,7 +112,7 @@ def hybrid_bandit(key, size=128):
   observation = {"state": jnp.tile(jnp.array([1.0, 0.0]), (size, 1))}
   return Transition(
     observation=observation,
-    action={"skill": skill, "argument": LIMIT * jnp.tanh(draw)},
+    action={"skill": skill, "argument": LIMIT * jnp.tanh(draw / LIMIT)},
     reward=jnp.where(skill == 0, REWARDS[0](draw[:, 0]), REWARDS[1](draw[:, 0])),
     terminated=jnp.ones(size),
     truncated=jnp.zeros(size),

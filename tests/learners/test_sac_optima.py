@@ -33,7 +33,7 @@ def two_states(key, size=128):
   prior = Gaussian(jnp.full((size, 1), PRIOR_MEAN), jnp.full((size, 1), math.log(PRIOR_STD)))
   return Transition(
     observation={"state": jax.nn.one_hot(state, 2)},
-    action=LIMIT * jnp.tanh(draw),
+    action=LIMIT * jnp.tanh(draw / LIMIT),
     reward=reward,
     terminated=jnp.zeros(size),
     truncated=(state == 1).astype(jnp.float32),
@@ -59,7 +59,7 @@ def test_the_soft_optimum_is_found_and_time_limits_bootstrap_unless_told_not_to(
   forever = once if timeouts_terminate else once / (1 - 0.5)
   later = 0.0 if timeouts_terminate else 0.5 * forever
   values = TableCritic().apply(
-    state.critic, {"state": jnp.eye(2)}, LIMIT * jnp.tanh(jnp.array([[0.3], [0.3]]))
+    state.critic, {"state": jnp.eye(2)}, LIMIT * jnp.tanh(jnp.array([[0.3], [0.3]]) / LIMIT)
   )
   np.testing.assert_allclose(values[:, 0], REWARDS[0](0.3) + 0.5 * forever, atol=0.08)
   np.testing.assert_allclose(values[:, 1], REWARDS[1](0.3) + later, atol=0.08)
@@ -69,7 +69,7 @@ def test_alpha_settles_where_the_best_policy_is_as_far_from_the_prior_as_allowed
   def bandit(key):
     batch = two_states(key)
     state = jnp.zeros_like(batch.observation["state"]).at[:, 0].set(1.0)
-    draw = jnp.arctanh(batch.action[:, 0] / LIMIT)
+    draw = LIMIT * jnp.arctanh(batch.action[:, 0] / LIMIT)
     return batch._replace(
       observation={"state": state}, reward=REWARDS[0](draw), terminated=jnp.ones(len(draw))
     )

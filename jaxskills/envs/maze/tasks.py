@@ -80,7 +80,9 @@ def find_task(name: str) -> MazeTask:
 
 def path_cells(task: MazeTask) -> int | None:
   """Cells of the shortest way from start to goal, four-connected; nothing where there is no way."""
-  with jax.ensure_compile_time_eval():  # a fact of the layout, also where a world is made in a trace
+  with (
+    jax.ensure_compile_time_eval()
+  ):  # a fact of the layout, also where a world is made in a trace
     field = layouts.distance_field(jnp.asarray(task.walls), jnp.asarray(task.goal))
     cells = float(field[task.start])
   return None if cells >= layouts.UNREACHABLE else int(cells)
