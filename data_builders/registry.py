@@ -53,7 +53,8 @@ def build(
   Args:
     name: `name` or `name:preset`.
     directory: its own folder.
-    progress: called as `progress(records so far, records in all)`, once a record.
+    progress: called as `progress(records so far, records in all)`, first with what is there and
+      then once a record.
     **changes: fields of the recipe to replace, e.g. `seed=1` or `trajectories=100`.
 
   Raises:

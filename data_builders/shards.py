@@ -28,7 +28,8 @@ _VERSIONED = ("jax", "jaxlib", "numpy", "array-record", "tensorflow-datasets")
 
 Example = Mapping[str, Any]
 Progress = Callable[[int, int], None]
-"""Called as `progress(records so far, records in all)`, once a record."""
+"""Called as `progress(records so far, records in all)`: first with what an earlier build has left
+undamaged, then once a record that is made."""
 
 
 class Dataset(NamedTuple):
@@ -61,7 +62,7 @@ def build(dataset: Dataset, directory: Path, progress: Progress | None = None) -
   Args:
     dataset: what to build.
     directory: the data set's own folder, made if need be.
-    progress: told about every record.
+    progress: told what is there, and then about every record.
 
   Raises:
     UserError: if the folder holds something else, or cannot be written to.
@@ -87,7 +88,7 @@ def read_records(directory: Path) -> Sequence[dict[str, Any]]:
 def _build(dataset: Dataset, directory: Path, progress: Progress) -> Manifest:
   """`build`, with the errors of the operating system as they come."""
   held = _held(dataset, directory)
-  shards, total, done = len(dataset.shard_records), sum(dataset.shard_records), 0
+  shards, total = len(dataset.shard_records), sum(dataset.shard_records)
   template = naming.ShardedFileTemplate(
     data_dir=tfds.core.Path(directory),
     dataset_name=dataset.name,
@@ -95,20 +96,30 @@ def _build(dataset: Dataset, directory: Path, progress: Progress) -> Manifest:
     filetype_suffix="array_record",
     template=naming.DEFAULT_FILENAME_TEMPLATE,
   )
-  for number, records in enumerate(dataset.shard_records):
-    path = Path(template.sharded_filepath(shard_index=number, num_shards=shards))
-    if path.name not in held.files or manifest.find_damage(path, held.files[path.name]):
-      if (directory / MANIFEST).exists():  # from here on the folder is not complete
-        os.replace(directory / MANIFEST, directory / UNFINISHED)
-      _write_shard(dataset, number, path, lambda count, done=done: progress(done + count, total))
-      held.files[path.name] = manifest.describe_file(path, records)
-      manifest.write_manifest(held, directory / UNFINISHED)
-    done += records
-    progress(done, total)
-
-  complete = (directory / MANIFEST).exists()
-  if complete and not any(manifest.find_damage(directory / n, f) for n, f in held.files.items()):
+  paths = [
+    Path(template.sharded_filepath(shard_index=number, num_shards=shards))
+    for number in range(shards)
+  ]
+  damaged = {
+    name
+    for name in {*(path.name for path in paths), *held.files}
+    if name not in held.files or manifest.find_damage(directory / name, held.files[name])
+  }
+  if not damaged and (directory / MANIFEST).exists():
+    progress(total, total)
     return held
+  missing = [number for number, path in enumerate(paths) if path.name in damaged]
+  done = total - sum(dataset.shard_records[number] for number in missing)
+  progress(done, total)
+  for number in missing:
+    path, records = paths[number], dataset.shard_records[number]
+    if (directory / MANIFEST).exists():  # from here on the folder is not complete
+      os.replace(directory / MANIFEST, directory / UNFINISHED)
+    _write_shard(dataset, number, path, lambda count, done=done: progress(done + count, total))
+    held.files[path.name] = manifest.describe_file(path, records)
+    manifest.write_manifest(held, directory / UNFINISHED)
+    done += records
+
   held = held._replace(versions={name: importlib.metadata.version(name) for name in _VERSIONED})
   _write_metadata(dataset, held, directory, template)
   manifest.write_manifest(held, directory / MANIFEST)

@@ -20,9 +20,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
   signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A CPU that looks like two devices, so that what is sharded is really spread.
-_FLAGS = os.environ.get("XLA_FLAGS", "")
-if "xla_force_host_platform_device_count" not in _FLAGS:
-  os.environ["XLA_FLAGS"] = f"{_FLAGS} --xla_force_host_platform_device_count=2".strip()
+# Most of the time of a test is compiling, and what it compiles runs once: little optimisation.
+_FLAGS = {
+  "--xla_force_host_platform_device_count": "2",
+  "--xla_backend_optimization_level": "0",
+  "--xla_llvm_disable_expensive_passes": "true",
+}
+_GIVEN = os.environ.get("XLA_FLAGS", "").split()
+_NAMED = {flag.split("=")[0] for flag in _GIVEN}
+_ADDED = [f"{name}={value}" for name, value in _FLAGS.items() if name not in _NAMED]
+os.environ["XLA_FLAGS"] = " ".join(_GIVEN + _ADDED)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["MPLBACKEND"] = "Agg"
 

@@ -47,4 +47,4 @@ def _build(name: str, directory: Path) -> None:
 
   with ProgressReport() as report:
     registry.build(name, directory, progress=report.counter(name, "records"))
-    report.finish(f"built in {directory}")
+    report.finish(f"complete in {directory}")

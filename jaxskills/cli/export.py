@@ -24,9 +24,9 @@ def run(args: argparse.Namespace) -> int:
   configure_jax()
   catalog.experiment_of_run(args.run_folder)
   try:
-    from jaxskills.deploy.export import export_run
+    from jaxskills.deploy.export import describe, export_run
 
-    export_run(
+    manifest = export_run(
       args.run_folder,
       robot=args.robot,
       out=args.out,
@@ -35,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
     )
   except ModuleNotFoundError as error:
     raise catalog.missing_extra(error, "export") from error
-  print(f"bundle  {args.out}")
+  print("\n".join([f"bundle   {args.out}", *describe(manifest)]))
   return 0

@@ -1,12 +1,14 @@
 """The entry point `jaxskills`, and the one place where errors become messages and exit codes.
 
-0: done, or stopped on request after saving. 1: a fault of ours, with its traceback, or interrupted
-without saving. 2: something the user can put right, as one line without a traceback.
+0: done, or stopped on request after saving. 1: a fault of ours, with its traceback. 2: something
+the user can put right, as one line without a traceback. 130 and 143: ended by SIGINT or SIGTERM
+where nothing was in hand that could be saved, with one line too.
 """
 
 import argparse
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -17,6 +19,7 @@ from jaxskills.cli import eval as evaluate
 from jaxskills.cli import list as catalogue
 from jaxskills.config import is_override, nearest
 from jaxskills.errors import Interrupted, UserError
+from jaxskills.training.signals import Terminated, termination_raises
 
 COMMANDS = {
   "train": train,
@@ -45,16 +48,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv: the arguments after the program's name; those of the process if not given.
   """
   try:
-    code = _run([*(sys.argv[1:] if argv is None else argv)])
-    sys.stdout.flush()
-    return code
+    with termination_raises():
+      code = _run([*(sys.argv[1:] if argv is None else argv)])
+      sys.stdout.flush()
+      return code
   except Interrupted as stop:
     print(f"jaxskills: {stop}", file=sys.stderr)
     return 0
   except UserError as error:
     return _complain(str(error), code=2)
-  except KeyboardInterrupt:
-    return _complain("interrupted; the same command goes on from what was saved, if any", code=1)
+  except KeyboardInterrupt as stop:
+    number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+    message = f"stopped by {number.name}; the same command goes on from what was saved, if any"
+    return _complain(message, code=128 + number)
   except BrokenPipeError:  # the reader, such as `head`, has seen enough
     _release_stdout()
     return 0

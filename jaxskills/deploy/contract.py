@@ -15,6 +15,8 @@ from onnx import helper
 from jaxskills.deploy.deployable import Deployable, Term
 from jaxskills.deploy.models import ACTION, SKILL, reads
 
+DETERMINISTIC, SAMPLED = "deterministic", "sampled"  # how a decision comes from mean and log_std
+
 
 def describe(
   policy: Deployable, models: Mapping[str, tuple[str, onnx.ModelProto]]
@@ -40,8 +42,9 @@ def describe(
       "output": decision_name(policy),
       "size": policy.policy.action_size,
       "limit": policy.limit,
-      "deterministic": "limit * tanh(mean)",
-      "sampled": "limit * tanh(mean + exp(log_std) * normal)",
+      DETERMINISTIC: "limit * tanh(mean / limit)",
+      SAMPLED: "limit * tanh((mean + exp(log_std) * normal) / limit)",
+      "runtime": f"{DETERMINISTIC}; {SAMPLED} where the runtime's Policy gets a seed",
     },
     "action": {
       "names": list(policy.action.names),

@@ -21,10 +21,18 @@ from jaxskills.deploy.models import decoder_model, policy_model
 from jaxskills.deploy.robots import Robot, find_robot
 from jaxskills.deploy.runtime import Graphs, Policy
 from jaxskills.errors import UserError
+from jaxskills.evaluation import intervals
 from jaxskills.training import summary
 from jaxskills.training.workdir import Workdir, read_config
 
 _PACKAGES = ("onnx", "onnxruntime")
+_AVERAGED = ("success_rate", "success_rate_ci", "success_rate_deterministic", "return")
+_DECIDED = {
+  "success_rate": contract.SAMPLED,
+  "return": contract.SAMPLED,
+  "success_rate_deterministic": contract.DETERMINISTIC,
+}
+"""How the policy decided in the episodes that a figure is of."""
 
 
 def export_run(
@@ -55,7 +63,8 @@ def export_run(
   run, out = Path(run).expanduser(), Path(out).expanduser()
   bundle.check_target(out)
   policy = _reader(run)(run, method, seed_index)
-  made = make_bundle(policy, target, metrics=_metrics(run, policy.provenance["method"]), path=out)
+  metrics = own_metrics(_figures(run, policy.provenance["method"]), seed_index)
+  made = make_bundle(policy, target, metrics=metrics, path=out)
   bundle.write(out, {**made.files, bundle.MANIFEST: bundle.encode_manifest(made.manifest)})
   return made.manifest
 
@@ -70,7 +79,60 @@ def _reader(run: Path) -> Callable[[Path, str | None, int], Deployable]:
   raise UserError(f"runs of {experiment} cannot be exported yet; this version exports spirl/maze.")
 
 
-def _metrics(run: Path, method: str) -> Mapping[str, Any]:
+def describe(manifest: Mapping[str, Any]) -> list[str]:
+  """A manifest's main points for people: which policy, how good, how near to what was trained."""
+  metrics, found = manifest["metrics"], manifest["parity"]
+  seeds = manifest["config"].get("num_seeds", 1)
+  which = f"{manifest['method']}, seed {manifest['seed']}"
+  if seeds > 1:
+    which += f", number {manifest['seed_index']} (from 0) of {seeds} trained together"
+  whose = " (of this one alone)" if seeds > 1 else ""
+  rates = [
+    f"{metrics[name]:.4g} {how}"
+    for name, how in _DECIDED.items()
+    if name.startswith("success_rate") and name in metrics
+  ]
+  off, but = max(found["difference"].values()), ", but:" if found["loosened"] else ""
+  return [
+    f"policy   {which}",
+    f"decides  {manifest['decision']['runtime']}",
+    f"success  {', '.join(rates) + whose if rates else 'not known'}",
+    f"parity   {off:.1e} off the trained networks, {parity.TOLERANCE:.0e} allowed{but}",
+    *(
+      f"         {name}: loosened from {bound['from']:.0e} to {bound['to']:.1e}, {bound['because']}"
+      for name, bound in found["loosened"].items()
+    ),
+  ]
+
+
+def own_metrics(figures: Mapping[str, Any], seed_index: int) -> dict[str, Any]:
+  """What the figures of a run say of the one policy that is exported.
+
+  Args:
+    figures: of its method, from the run's summary; means over seeds if several were trained.
+    seed_index: which of them is exported.
+
+  Returns:
+    The figures; where there were several seeds, with that seed's own rates as far as the run kept
+    them, and the means under `over_seeds`. `decisions` says of which rule of the manifest's
+    `decision` each is.
+  """
+  seeds = figures.get("seeds", 1)
+  own = dict(figures)
+  if seeds > 1:
+    by_seed = {name: own.pop(name) for name in figures if name.endswith("_by_seed")}
+    own["over_seeds"] = {name: own.pop(name) for name in _AVERAGED if name in own} | by_seed
+    own |= {name.removesuffix("_by_seed"): rates[seed_index] for name, rates in by_seed.items()}
+    own["seed_index"] = seed_index
+    if "success_rate" in own and "episodes" in own:
+      interval = intervals.rate_interval(own["success_rate"], own["episodes"])
+      own["success_rate_ci"] = [float(bound) for bound in interval]
+  if decided := {name: how for name, how in _DECIDED.items() if name in own}:
+    own["decisions"] = decided
+  return own
+
+
+def _figures(run: Path, method: str) -> Mapping[str, Any]:
   """The final figures of a method, as far as the run's summary has them."""
   try:
     figures = json.loads(Workdir(run).summary.read_text())["metrics"]

@@ -18,6 +18,7 @@ from jaxskills.deploy.deployable import ActionTerm, Decoder, Deployable, Referen
 from jaxskills.envs.maze import dynamics, maze
 from jaxskills.envs.maze.view import VIEW_SPAN
 from jaxskills.errors import UserError
+from jaxskills.experiments.spirl import maze as experiment
 from jaxskills.experiments.spirl import methods, stages
 from jaxskills.learners import skill_prior
 from jaxskills.networks.policy import GaussianPolicy
@@ -42,10 +43,11 @@ def read_run(workdir: Path, method: str | None, seed_index: int) -> Deployable:
     seed_index: which of the seeds that were trained together.
 
   Raises:
-    UserError: if the run has no such method or seed, or its result is missing or damaged.
+    UserError: if the run is of a version with other keys, has no such method or seed, or its
+      result is missing or damaged.
   """
   run = read_config(workdir)
-  config = ConfigDict(run["config"])
+  config = experiment.run_config(workdir)
   name = method or config.methods[0]
   if name not in config.methods:
     raise UserError(f"{workdir} has no method {name!r}; it has: {', '.join(config.methods)}.")

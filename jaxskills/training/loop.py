@@ -47,7 +47,8 @@ def run_stages(
     Results and reports by stage name.
 
   Raises:
-    Interrupted: if SIGTERM or SIGINT stopped the run; everything is saved.
+    Interrupted: if SIGTERM or SIGINT stopped a stage; everything is saved. While a stage is built,
+      which changes no file that counts, signals do what they do to the caller.
     UserError: if the disk fails; the checkpoint before is whole.
   """
   names = [name for name, _ in stages]
@@ -56,16 +57,17 @@ def run_stages(
   results: dict[str, Any] = {}
   reports: dict[str, StageReport] = {}
   mesh = sharding.make_mesh(devices)
-  with progress or ProgressReport() as shown, stop_requests() as stop:
+  with progress or ProgressReport() as shown:
     for name, build in stages:
-      stage = build(results)
+      stage = build(results)  # a signal ends this at once: there is nothing to save
       if stage.name != name:
         raise ValueError(f"the builder of stage {name!r} made one called {stage.name!r}")
-      runner = StageRunner(workdir, stage, mesh, save_policy or SavePolicy(), shown, stop)
-      finished = runner.finished()
-      if finished is None:
-        finished = runner.run(_stage_key(seed, name), tensorboard=tensorboard)
-      results[name], reports[name] = finished
+      with stop_requests() as stop:
+        runner = StageRunner(workdir, stage, mesh, save_policy or SavePolicy(), shown, stop)
+        finished = runner.finished()
+        if finished is None:
+          finished = runner.run(_stage_key(seed, name), tensorboard=tensorboard)
+        results[name], reports[name] = finished
       if stop:
         raise Interrupted(
           f"stopped by {stop.signal} after {name}; all is saved in {workdir.path}, "

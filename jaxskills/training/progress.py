@@ -79,15 +79,23 @@ class ProgressReport:
       self.note(f"{self._name}: {self._say(done, metrics)}")
 
   def counter(self, name: str, unit: str) -> Callable[[int, int], None]:
-    """`(done, total)` for work that says its total only when it reports."""
-    begun = False
+    """`(done, total)` for work that says its total only when it reports.
+
+    The first report is what was there before; if that is all, one line says so.
+    """
+    is_at_work: bool | None = None  # not known before the first report
 
     def count(done: int, total: int) -> None:
-      nonlocal begun
-      if not begun:
-        self.start(name, unit, done=done, total=total)
-        begun = True
-      self.update(done, {})
+      nonlocal is_at_work
+      if is_at_work:
+        self.update(done, {})
+      elif is_at_work is None:
+        is_at_work = done < total
+        if is_at_work:
+          self.start(name, unit, done=done, total=total)
+        else:
+          self._name = name
+          self.note(f"{name}: all {total:,} {unit} are there, undamaged")
 
     return count
 

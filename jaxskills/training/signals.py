@@ -1,7 +1,8 @@
-"""Stopping on request: SIGTERM and SIGINT end a run after the chunk in hand, with all of it saved.
+"""Stopping on request: SIGTERM and SIGINT end a stage after the chunk in hand, and all is saved.
 
 A second SIGINT stops at once, as anybody who presses Ctrl-C twice means it to; the checkpoint
 before then is whole. `jaxskills.errors.Interrupted` carries the outcome to the command line.
+Outside of stages both end the command at once, by an exception that lets files be put in order.
 """
 
 import os
@@ -12,6 +13,28 @@ from contextlib import contextmanager
 from types import FrameType
 
 _NOTICE = ": finishing the chunk in hand, then saving; Ctrl-C stops at once.\n"
+
+
+class Terminated(KeyboardInterrupt):
+  """SIGTERM, as an exception; for what SIGINT does, Python has the one that this is a kind of."""
+
+
+@contextmanager
+def termination_raises() -> Iterator[None]:
+  """Makes SIGTERM raise `Terminated` while the block runs, unless it is ignored or handled."""
+  main = threading.current_thread() is threading.main_thread()
+  if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    yield
+    return
+
+  def on_signal(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+  signal.signal(signal.SIGTERM, on_signal)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class StopRequest:

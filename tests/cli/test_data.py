@@ -23,7 +23,7 @@ def built(monkeypatch, tmp_path) -> list:
 def test_build_passes_name_and_folder_on_and_tells_when_done(built, tmp_path, capsys):
   assert main(["data", "build", "maze_demos:quick", f"--directory={tmp_path}"]) == 0
   assert built == [("maze_demos:quick", tmp_path)]
-  assert f"built in {tmp_path}" in capsys.readouterr().err
+  assert f"maze_demos:quick: complete in {tmp_path}" in capsys.readouterr().err
 
 
 def test_build_without_a_folder_goes_where_experiments_look(built):

@@ -78,8 +78,8 @@ def test_a_saved_run_that_was_stopped_is_no_failure(folder, capsys):
 
 
 def test_an_interrupt_before_anything_was_saved_is_one_line(folder, capsys):
-  assert main(["train", "fake/tiny", "--config.fault=raise KeyboardInterrupt"]) == 1
-  assert "interrupted" in complaint(capsys)
+  assert main(["train", "fake/tiny", "--config.fault=raise KeyboardInterrupt"]) == 130
+  assert "stopped by SIGINT; the same command goes on from what was saved" in complaint(capsys)
 
 
 @pytest.mark.parametrize("number", ["ENOSPC", "EROFS"])
@@ -119,8 +119,10 @@ def test_a_full_output_is_one_line(program):
   assert result.stderr.startswith("jaxskills: ") and result.stderr.count("\n") == 1
 
 
-def test_ctrl_c_is_one_line(program):
-  fault = "import time; print('ready', flush=True); time.sleep(60)"
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_one_line_puts_files_in_order_and_has_its_code(number, code, program, folder):
+  work = ["  print('ready', flush=True)", "  time.sleep(60)", "finally:", "  open('done', 'w')"]
+  fault = "\n".join(["import time", "try:", *work])
   process = subprocess.Popen(
     [*program, "train", "fake/tiny", f"--config.fault={fault}"],
     stdout=subprocess.PIPE,
@@ -130,9 +132,11 @@ def test_ctrl_c_is_one_line(program):
   with process:
     assert process.stdout and process.stderr
     assert any("ready" in line for line in process.stdout)
-    process.send_signal(signal.SIGINT)
-    assert process.stderr.read().count("\n") == 1
-  assert process.returncode == 1
+    process.send_signal(number)
+    said = process.stderr.read()
+  assert said.count("\n") == 1 and f"stopped by {number.name}; the same command goes on" in said
+  assert process.returncode == code
+  assert (folder / "done").exists()
 
 
 def test_help_waits_for_no_heavy_import():

@@ -97,19 +97,22 @@ def exporter(monkeypatch) -> list:
 
   def export_run(run, **options):
     calls.append((run, options))
+    return {"schema": "some/1"}
 
   monkeypatch.setattr(module, "export_run", export_run, raising=False)
+  monkeypatch.setattr(module, "describe", lambda manifest: [*manifest.items()][0], raising=False)
   monkeypatch.setitem(sys.modules, module.__name__, module)
   return calls
 
 
-def test_export_passes_everything_on(folder, exporter):
+def test_export_passes_everything_on_and_describes_what_it_made(folder, exporter, capsys):
   main(["train", "fake/tiny", "--workdir=w"])
   options = {"robot": "none", "out": Path("bundle"), "method": None, "seed_index": 0}
   assert main(["export", "w", "--out=bundle"]) == 0
   assert main(["export", "w", "--out=b", "--robot=h1", "--method=sac", "--seed-index=2"]) == 0
   chosen = {"robot": "h1", "out": Path("b"), "method": "sac", "seed_index": 2}
   assert exporter == [(Path("w"), options), (Path("w"), chosen)]
+  assert capsys.readouterr().out.split()[-4:] == ["bundle", "b", "schema", "some/1"]
 
 
 def test_export_refuses_a_folder_without_a_run(folder, exporter, capsys):
@@ -126,6 +129,7 @@ def test_export_names_the_extra_that_is_missing(folder, capsys, monkeypatch):
     raise ModuleNotFoundError("No module named 'onnx'", name="onnx")
 
   monkeypatch.setattr(module, "export_run", export_run, raising=False)
+  monkeypatch.setattr(module, "describe", None, raising=False)
   monkeypatch.setitem(sys.modules, module.__name__, module)
   assert main(["export", "w", "--out=bundle"]) == 2
   assert "package onnx is missing; run: pip install 'jaxskills[export]'" in capsys.readouterr().err

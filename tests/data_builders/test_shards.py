@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import tensorflow_datasets as tfds
 
 from jaxskills.data_builders import manifest, shards
 from jaxskills.errors import UserError
+from jaxskills.training.progress import ProgressReport
 from tests.data_builders.numbered import records, small_set
 
 
@@ -241,8 +243,25 @@ def test_progress_counts_every_record_once(tmp_path):
   said = []
   shards.build(small_set(), tmp_path, lambda done, total: said.append((done, total)))
   assert {total for _, total in said} == {8}
-  counts = [done for done, _ in said]
-  assert sorted(set(counts)) == list(range(1, 9)) and counts == sorted(counts)
+  assert [done for done, _ in said] == list(range(9))
+
+
+def test_progress_begins_with_what_is_there_undamaged(tmp_path):
+  held = shards.build(small_set(), tmp_path)
+  (tmp_path / list(held.shards)[1]).unlink()
+  said = []
+  shards.build(small_set(), tmp_path, lambda done, total: said.append(done))
+  assert said == [5, 6, 7, 8]
+  shards.build(small_set(), tmp_path, lambda done, total: said.append((done, total)))
+  assert said[4:] == [(8, 8)]
+
+
+def test_a_build_says_how_much_there_is_to_do_and_nothing_of_the_kind_when_it_is_done(tmp_path):
+  for said in ("numbers: 8 records to go", "numbers: all 8 records are there, undamaged"):
+    stream = StringIO()
+    with ProgressReport(stream) as report:
+      shards.build(small_set(), tmp_path, report.counter("numbers", "records"))
+    assert stream.getvalue().splitlines() == [said]
 
 
 def test_a_second_builder_waits_for_the_first(tmp_path):

@@ -9,9 +9,10 @@ import onnxruntime
 import pytest
 
 from jaxskills.deploy import bundle, layers, parity, robots, runtime, spirl
-from jaxskills.deploy.export import export_run, make_bundle
+from jaxskills.deploy.export import describe, export_run, make_bundle, own_metrics
 from jaxskills.deploy.robots import Parts, Robot
 from jaxskills.errors import UserError
+from jaxskills.experiments.spirl import maze
 from tests.deploy.conftest import small_config, write_run
 
 NONE = robots.ROBOTS["none"]
@@ -70,7 +71,7 @@ def test_the_manifest_says_what_a_robot_must_know(exported, finished_run):
   assert manifest["schema"] == "jaxskills-bundle/1"
   assert (manifest["robot"], manifest["experiment"]) == ("none", "spirl/maze")
   assert manifest["config"] == json.loads((finished_run / "config.json").read_text())["config"]
-  assert manifest["metrics"] == {"success_rate": 0.5}
+  assert manifest["metrics"] == {"success_rate": 0.5, "decisions": {"success_rate": "sampled"}}
   assert manifest["control"] == {"rate_hz": 100.0, "step_seconds": 0.01, "skill_horizon": 5}
   assert {"jax", "onnx", "onnxruntime", "jaxskills"} <= set(manifest["versions"])
   (view,) = manifest["observation"]
@@ -78,7 +79,9 @@ def test_the_manifest_says_what_a_robot_must_know(exported, finished_run):
   assert view["scale"]["difference_gain"] == 4.0 and "4.142 m across" in view["frame"]
   assert manifest["action"]["names"] == ["row_force", "column_force"]
   assert (manifest["action"]["low"], manifest["action"]["high"]) == ([-1.0] * 2, [1.0] * 2)
-  assert manifest["decision"]["limit"] == 2.0
+  decision = manifest["decision"]
+  assert decision["limit"] == 2.0 and {"deterministic", "sampled"} <= set(decision)
+  assert decision["runtime"].startswith("deterministic; sampled where")
   assert manifest["parity"]["observations"] >= 1000
   assert (
     set(manifest["files"])
@@ -121,7 +124,7 @@ def test_the_runtime_plays_the_plans_that_the_experiment_evaluates(exported, ans
 
 
 def test_the_same_run_gives_the_same_bytes(exported, policy):
-  made = make_bundle(policy, NONE, metrics={"success_rate": 0.5}, path=exported)
+  made = make_bundle(policy, NONE, metrics=own_metrics({"success_rate": 0.5}, 0), path=exported)
   before = bundle.read(exported)
   assert made.files == before.files
   assert {**made.manifest, "git": None} == {**before.manifest, "git": None}
@@ -130,7 +133,7 @@ def test_the_same_run_gives_the_same_bytes(exported, policy):
 def test_a_flat_method_is_one_graph_that_acts_at_every_step(finished_run, tmp_path):
   manifest = export_run(finished_run, robot="none", out=tmp_path / "sac", method="sac")
   assert set(manifest["files"]) == {"policy.onnx", "golden.npz"}
-  assert manifest["metrics"] == {"success_rate": 0.0}
+  assert manifest["metrics"] == {"success_rate": 0.0, "decisions": {"success_rate": "sampled"}}
   player = runtime.Policy(runtime.load(tmp_path / "sac"))
   arrays = runtime.read_arrays((tmp_path / "sac" / "golden.npz").read_bytes())
   actions = [player.step({"view": view}) for view in arrays["observation.view"][:3]]
@@ -163,8 +166,24 @@ def test_a_graph_may_be_off_by_twice_what_the_trained_networks_are(policy, answe
   graphs = runtime.Graphs(make_bundle(policy, NONE, metrics={}, path=tmp_path))
   kept = parity.compare(policy, graphs, moved(0.0))
   assert kept["tolerance"]["skill"] == 1e-5 > kept["difference"]["skill"]
+  assert kept["loosened"] == {}
   loose = parity.compare(policy, graphs, moved(1e-3))
   assert loose["tolerance"]["skill"] == pytest.approx(1e-3, rel=0.02)  # of a range of 2, twice
+  assert set(loose["loosened"]) == {"skill"}
+  said = loose["loosened"]["skill"]
+  assert (said["from"], said["to"]) == (1e-5, loose["tolerance"]["skill"])
+  assert "float32 are themselves 5.0e-04 off float64" in said["because"]
+
+
+@pytest.mark.usefixtures("asked_before")
+def test_what_is_printed_says_whether_the_tolerance_was_loosened_and_why(policy, tmp_path):
+  manifest = dict(make_bundle(policy, NONE, metrics={}, path=tmp_path).manifest)
+  assert describe(manifest)[-1].endswith("off the trained networks, 1e-05 allowed")
+  because = "since the sky is high"
+  manifest["parity"]["loosened"] = {"skill": {"from": 1e-5, "to": 3.4e-5, "because": because}}
+  *_, parity_line, loosened = describe(manifest)
+  assert parity_line.endswith("1e-05 allowed, but:")
+  assert loosened.strip() == f"skill: loosened from 1e-05 to 3.4e-05, {because}"
 
 
 @pytest.mark.parametrize("robot", ["h1", "franka"])
@@ -208,6 +227,17 @@ def test_a_run_that_is_not_finished_is_refused_by_stage(finished_run, tmp_path):
   assert not (tmp_path / "out").exists()
 
 
+def test_a_run_of_another_version_is_refused_alike_by_eval_and_export(finished_run, tmp_path):
+  run = json.loads((finished_run / "config.json").read_text())
+  run["config"]["task"]["gravity"] = run["config"]["task"].pop("goal_radius")
+  (tmp_path / "config.json").write_text(json.dumps(run))
+  said = "another version .* lacks task.goal_radius and has task.gravity, which this one does not"
+  with pytest.raises(UserError, match=said):
+    export_run(tmp_path, robot="none", out=tmp_path / "out")
+  with pytest.raises(UserError, match=said):
+    maze.evaluate(tmp_path, episodes=1, video=False)
+
+
 def test_a_run_of_another_experiment_is_refused(tmp_path):
   (tmp_path / "config.json").write_text('{"experiment": "ase/h1"}')
   with pytest.raises(UserError, match="runs of ase/h1 cannot be exported yet"):
@@ -238,8 +268,50 @@ def test_of_several_seeds_the_chosen_one_is_exported(other_run):
   assert second.provenance["seed_index"] == 1
 
 
+OF_TWO_SEEDS = {
+  "success_rate": 0.75,
+  "success_rate_ci": [0.1, 1.0],
+  "success_rate_deterministic": 0.5,
+  "return": 30.0,
+  "episodes": 128,
+  "seeds": 2,
+  "success_rate_by_seed": [0.5, 1.0],
+  "success_rate_deterministic_by_seed": [0.0, 1.0],
+  "env_steps": 320,
+}
+
+
+def test_the_rates_in_a_manifest_are_those_of_the_exported_seed_and_the_means_beside_them():
+  own = own_metrics(OF_TWO_SEEDS, 1)
+  assert (own["success_rate"], own["success_rate_deterministic"]) == (1.0, 1.0)
+  np.testing.assert_allclose(own["success_rate_ci"], [128 / (128 + 1.96**2), 1.0], atol=1e-4)
+  assert (own["seed_index"], own["seeds"], own["env_steps"]) == (1, 2, 320)
+  averages = ("success_rate", "success_rate_ci", "success_rate_deterministic", "return")
+  lists = ("success_rate_by_seed", "success_rate_deterministic_by_seed")
+  assert own["over_seeds"] == {name: OF_TWO_SEEDS[name] for name in (*averages, *lists)}
+  assert "return" not in own
+  assert own["decisions"] == {
+    "success_rate": "sampled",
+    "success_rate_deterministic": "deterministic",
+  }
+
+
+def test_a_mean_over_seeds_is_never_given_for_the_rate_of_one():
+  unknown = {name: value for name, value in OF_TWO_SEEDS.items() if "by_seed" not in name}
+  own = own_metrics(unknown, 0)
+  assert not any(name.startswith(("success_rate", "return")) for name in own)
+  assert own["over_seeds"]["success_rate"] == 0.75
+
+
 def test_a_decoder_that_reads_the_state_is_given_it(other_run, tmp_path):
+  (other_run / "summary.json").write_text(json.dumps({"metrics": OF_TWO_SEEDS}))
   manifest = export_run(other_run, robot="none", out=tmp_path / "out", seed_index=1)
+  assert manifest["metrics"] == own_metrics(OF_TWO_SEEDS, 1)
+  assert describe(manifest)[:3] == [
+    "policy   spirl, seed 0, number 1 (from 0) of 2 trained together",
+    "decides  deterministic; sampled where the runtime's Policy gets a seed",
+    "success  1 sampled, 1 deterministic (of this one alone)",
+  ]
   assert [term["name"] for term in manifest["observation"]] == ["view", "state"]
   player = runtime.Policy(runtime.load(tmp_path / "out"))
   seen = {"view": np.zeros((32, 32, 2), np.uint8), "state": np.zeros(4, np.float32)}

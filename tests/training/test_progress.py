@@ -64,6 +64,27 @@ def test_a_terminal_gets_a_bar_and_notes_above_it(monkeypatch):
   assert "\x1b[?25h" in stream.getvalue()  # the cursor is shown again
 
 
+def test_a_counter_takes_its_first_report_for_what_was_there_before():
+  stream = StringIO()
+  with ProgressReport(stream) as report:
+    count = report.counter("demos", "records")
+    count(500, 2_000)
+    count(501, 2_000)
+    report.finish("complete")
+  assert stream.getvalue().splitlines() == ["demos: 1,500 records to go", "demos: complete"]
+
+
+def test_a_counter_of_work_that_was_done_before_says_so_and_never_that_any_is_left():
+  stream = Terminal()
+  with ProgressReport(stream) as report:
+    count = report.counter("demos", "records")
+    count(2_000, 2_000)
+    count(2_000, 2_000)
+    report.finish("complete")
+  said = stream.getvalue().splitlines()
+  assert said == ["demos: all 2,000 records are there, undamaged", "demos: complete"]
+
+
 @pytest.mark.parametrize(
   ("seconds", "text"), [(0.0, "0:00"), (59.2, "1:00"), (61.0, "1:01"), (3725.0, "1:02:05")]
 )
