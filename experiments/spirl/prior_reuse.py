@@ -5,59 +5,89 @@ are copied into the new run's folder, so that it can be resumed, evaluated and e
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxskills.config import to_plain
+from jaxskills.config import restore, to_plain
 from jaxskills.errors import UserError
 from jaxskills.experiments.spirl import stages
-from jaxskills.training import loop, storage
+from jaxskills.training import checkpoint, loop, storage
 from jaxskills.training.workdir import Workdir, read_config
 
 _DECIDED_BY = ("data", "skill_prior", "action_prior")  # and what the prior sees
+_ANYWHERE = "data.directory"
 
 
-def adopt(config: ConfigDict, folder: Workdir) -> None:
-  """Copies the models that `config.prior_from` names, unless they are there already.
+def check(config: ConfigDict, workdir: Path) -> None:
+  """Looks whether there are models to adopt, before a folder is taken for the run.
 
   Args:
     config: the experiment's.
-    folder: of the new run.
+    workdir: of the new run, which may have adopted them already.
 
   Raises:
-    UserError: if that run has no whole models, or if they are not those that `config` describes,
-      naming a difference.
+    UserError: if the run named by `config.prior_from` has no whole models, or if they are not those
+      that `config` describes, naming a difference.
   """
-  source = Path(config.prior_from).expanduser().resolve()
-  wanted = [name for name in stages.PRETRAINED if not (folder.checkpoints / name).exists()]
-  if not wanted:
+  if not _missing(Workdir(workdir.expanduser().resolve())):
     return
-  _compare(config, read_config(source)["config"])
+  source = _source(config)
+  _compare(config, to_plain(restore(read_config(source).get("config"), config, source)))
   loop.load_results(source, stages.make_stages(config, ()))  # whole, or refused
+
+
+def adopt(config: ConfigDict, folder: Workdir) -> None:
+  """Copies the models that `config.prior_from` names, unless whole copies are there already.
+
+  Raises:
+    UserError: as `check`, or if the disk fails.
+  """
+  missing = _missing(folder)
+  if missing:
+    check(config, folder.path)
   with storage.disk_faults(f"copy the models of {config.prior_from}"):
-    for name in wanted:
+    for name in missing:
       target = folder.checkpoints / name
+      storage.remove_folder(target)
       target.parent.mkdir(parents=True, exist_ok=True)
       copying = target.with_name(f".tmp-{target.name}")
       shutil.rmtree(copying, ignore_errors=True)
-      shutil.copytree(Workdir(source).checkpoints / name, copying)
+      shutil.copytree(Workdir(_source(config)).checkpoints / name, copying)
       copying.rename(target)
+      storage.sync_folder(target.parent)
 
 
-def _compare(config: ConfigDict, other: dict) -> None:
+def _source(config: ConfigDict) -> Path:
+  return Path(config.prior_from).expanduser().resolve()
+
+
+def _missing(folder: Workdir) -> list[str]:
+  """The stages whose result is not there, or damaged."""
+  missing = []
+  for name in stages.PRETRAINED:
+    try:
+      checkpoint.verify(folder.checkpoints / name / "result")
+    except checkpoint.Damaged:
+      missing.append(name)
+  return missing
+
+
+def _compare(config: ConfigDict, theirs: Mapping[str, Any]) -> None:
   """Refuses models of another description."""
-  here = to_plain(config)
+  mine = to_plain(config)
   pairs = {
-    f"{group}.{key}": (here[group][key], other.get(group, {}).get(key))
+    f"{group}.{key}": (mine[group][key], theirs[group][key])
     for group in _DECIDED_BY
-    for key in here[group]
+    for key in mine[group]
   }
-  inputs = "networks.actor_inputs"
-  pairs[inputs] = (here["networks"]["actor_inputs"], other["networks"]["actor_inputs"])
-  for key, (mine, theirs) in pairs.items():
-    if key != "data.directory" and mine != theirs:
+  inputs = "actor_inputs"
+  pairs[f"networks.{inputs}"] = (mine["networks"][inputs], theirs["networks"][inputs])
+  for key, (here, there) in pairs.items():
+    if key != _ANYWHERE and here != there:
       raise UserError(
-        f"{config.prior_from} has other models: {key} is {theirs} there and {mine} here; "
+        f"{config.prior_from} has other models: {key} is {there} there and {here} here; "
         f"set --config.{key} alike, or leave prior_from out to pretrain."
       )

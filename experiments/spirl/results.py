@@ -76,9 +76,10 @@ def evaluate(
     "return": float(np.mean(scores["eval/return"])),
     "episodes": episodes,
     "seeds": config.num_seeds,
+    # Seeds with one prior between them do not show how much priors differ.
+    "prior_is_shared": bool(config.prior_from) or config.num_seeds > 1,
   }
   if config.num_seeds > 1:
-    figures["seeds_share_pretraining"] = True  # one prior: the interval has no spread of priors
     for name in ("success_rate", "success_rate_deterministic"):
       figures[f"{name}_by_seed"] = [float(rate) for rate in scores[f"eval/{name}"]]
   return figures

@@ -108,7 +108,8 @@ def _pretraining(
 
   def chunk(state: PretrainState, trajectories: Any) -> tuple[PretrainState, Metrics]:
     if fraction_random > 0:
-      mix_key = jax.random.fold_in(jax.random.fold_in(state.key, state.updates), 1)
+      # Not 0 or 1: folding those in gives the keys that splitting gives below.
+      mix_key = jax.random.fold_in(jax.random.fold_in(state.key, state.updates), 2)
       trajectories = with_random_actions(trajectories, mix_key, fraction_random)
 
     def update(state: PretrainState, _: None) -> tuple[PretrainState, Metrics]:
@@ -181,6 +182,8 @@ def loop_config(config: ConfigDict, method: methods.Method, steps: int) -> OffPo
   """
   rl = config.rl
   per_update = rl.env_steps_per_update if method.skills else rl.flat_env_steps_per_update
+  if per_update < 1:
+    raise ValueError(f"environment steps per update must be at least 1, not {per_update}")
   updates = rl.worlds * steps / per_update
   if updates != int(updates) or updates < 1:
     raise ValueError(

@@ -143,12 +143,14 @@ class _Children:
 
   def __init__(self) -> None:
     self.stopped = False
-    self._lock = threading.Lock()
+    self._lock = threading.RLock()  # a second signal may come while the first is handled
     self._running: set[subprocess.Popen] = set()
 
   def __enter__(self) -> "_Children":
     self._previous = {
-      number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)
+      number: signal.signal(number, self._stop)
+      for number in (signal.SIGINT, signal.SIGTERM)
+      if signal.getsignal(number) is not signal.SIG_IGN  # as a background job's SIGINT
     }
     return self
 

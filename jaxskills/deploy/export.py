@@ -99,7 +99,7 @@ def describe(manifest: Mapping[str, Any]) -> list[str]:
     f"success  {', '.join(rates) + whose if rates else 'not known'}",
     f"parity   {off:.1e} off the trained networks, {parity.TOLERANCE:.0e} allowed{but}",
     *(
-      f"         {name}: loosened from {bound['from']:.0e} to {bound['to']:.1e}, {bound['because']}"
+      f"         {name}: loosened from {bound['from']:.0e} to {bound['to']:.1e}: {bound['because']}"
       for name, bound in found["loosened"].items()
     ),
   ]

@@ -93,7 +93,7 @@ def describe(
   world, model = methods.make_world(config), methods.skill_prior_config(config)
   agent, spec = methods.make_agent(config, method, models), world.spec()
   size = model.skill_size if method.skills else spec.action_size
-  network = GaussianPolicy(size, model.inputs, model.hidden, model.layer_norm)
+  network = GaussianPolicy(size, model.inputs, model.hidden, model.layer_norm, model.scaling)
 
   def decide(observation: Mapping[str, Any], dtype: Any) -> dict[str, Any]:
     gaussian: Any = network.apply(_as(policy, dtype), observation)

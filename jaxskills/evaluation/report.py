@@ -4,6 +4,7 @@ Reads what is there and says what is not: a run that was stopped, that has no ba
 no exploration still gets a page. Nothing is trained or simulated here.
 """
 
+import contextlib
 import math
 import os
 from collections.abc import Mapping
@@ -46,15 +47,18 @@ def write_report(workdir: str | Path) -> Path:
       name = (run.folder / "metrics.jsonl").relative_to(workdir)
       lines = "line" if run.skipped == 1 else "lines"
       report.notes.append(f"{run.skipped} unreadable {lines} of {name} left out.")
+  partial = report.folder / "index.html.partial"
   try:
     report.folder.mkdir(exist_ok=True)
-    partial = report.folder / "index.html.partial"
     partial.touch()  # whether it can be written to is better known before drawing
     sections = [page.Section(name, body) for name in SECTIONS if (body := _section(report, name))]
     partial.write_text(page.document(_title(report), _lead(report), sections), encoding="utf-8")
     os.replace(partial, report.folder / "index.html")
   except OSError as error:
     raise UserError(f"cannot write the report to {report.folder}: {error.strerror}") from None
+  finally:
+    with contextlib.suppress(OSError):
+      partial.unlink()
   return report.folder / "index.html"
 
 

@@ -5,14 +5,16 @@ in dashes and marker, so that the figures survive grey print. Figures are drawn 
 Agg canvas only: no display, no global state.
 """
 
-import os
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from jaxskills.training import storage
 
 PIXELS_PER_INCH = 200
 PAGE_WIDTH = 10.4  # inches; shown at half its pixels, 1040, on the report page
@@ -94,10 +96,9 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
 
 def save(figure: Figure, path: Path) -> Path:
   """Writes a PNG of 200 dots per inch, atomically and without a time stamp."""
-  path = Path(path)
-  partial = path.with_suffix(".partial.png")
+  path, content = Path(path), BytesIO()
   FigureCanvasAgg(figure)
   with mpl.rc_context(STYLE):
-    figure.savefig(partial, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
-  os.replace(partial, path)
+    figure.savefig(content, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
+  storage.write_atomically(path, content.getvalue())
   return path

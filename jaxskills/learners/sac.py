@@ -106,7 +106,7 @@ def make_sac(
   Raises:
     ValueError: if a number is out of range, naming it; or if `initial_policy` does not fit.
   """
-  _check(config)
+  check(config)
   example = {
     name: jnp.zeros((1, *shape.shape), shape.dtype) for name, shape in spec.observation.items()
   }
@@ -271,8 +271,12 @@ def _or_infinity(limit: float | Array) -> Array:
   return jnp.where(jnp.asarray(limit) > 0, limit, jnp.inf)
 
 
-def _check(config: SacConfig) -> None:
-  """Refuses numbers out of range; traced ones cannot be looked at."""
+def check(config: SacConfig) -> None:
+  """Refuses numbers out of range; traced ones cannot be looked at.
+
+  Raises:
+    ValueError: naming the field and its range.
+  """
   for name, value in config._asdict().items():
     low = {"policy_delay": 1, "reward_scale": -math.inf}.get(name, 0)
     high = {"gamma": 1, "tau": 1}.get(name, math.inf)

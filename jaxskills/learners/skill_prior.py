@@ -8,7 +8,7 @@ D), and a closed-loop decoder that observes at every step (released code only).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, cast, runtime_checkable
+from typing import NamedTuple, Protocol, cast, get_args, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -262,6 +262,12 @@ def _check(config: SkillPriorConfig, spec: EnvSpec) -> None:
   for name in ("skill_size", "horizon", "width"):
     if getattr(config, name) < 1:
       raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")
+  for value, known in (
+    (config.loss_scaling, LossScaling),
+    (config.prior_objective, PriorObjective),
+  ):
+    if value not in get_args(known):
+      raise ValueError(f"{value!r} is none of {get_args(known)}")
   if config.condition_on and config.closed_loop:
     raise ValueError("a decoder is either conditioned on the first observation or closed-loop")
   for name in (*config.inputs, *config.condition_on, *config.closed_loop):

@@ -95,7 +95,7 @@ def make_off_policy(
   Raises:
     ValueError: if the replay cannot hold the warm-up or a batch, naming both numbers.
   """
-  _check(config)
+  check(config)
   replay = fbx.make_item_buffer(
     max_length=config.replay_capacity,
     min_length=1,
@@ -233,7 +233,12 @@ def _episode_metrics(worlds: State) -> Metrics:
   return metrics
 
 
-def _check(config: OffPolicyConfig) -> None:
+def check(config: OffPolicyConfig) -> None:
+  """Refuses sizes that do not fit together.
+
+  Raises:
+    ValueError: naming the numbers.
+  """
   for name in ("worlds", "updates_per_iteration", "iterations_per_chunk", "batch_size"):
     if getattr(config, name) < 1:
       raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")

@@ -70,7 +70,12 @@ def stop_requests() -> Iterator[StopRequest]:
       # Not through a Python stream: the handler may run in the middle of a write to it.
       os.write(2, f"\n{request.signal}{_NOTICE}".encode())
 
-  numbers = (signal.SIGTERM, signal.SIGINT)
+  # What the process was started to ignore (SIGINT, in a shell's background job) stays ignored.
+  numbers = [
+    number
+    for number in (signal.SIGTERM, signal.SIGINT)
+    if signal.getsignal(number) is not signal.SIG_IGN
+  ]
   previous = {number: signal.signal(number, on_signal) for number in numbers}
   try:
     yield request

@@ -160,12 +160,12 @@ class StageRunner:
       progress = self._record(state, progress, values, writers)
       if evaluate is not None and self._is_evaluation_due(progress.chunk):
         progress = self._record(state, progress, metrics.flatten(evaluate(state)), writers)
-      began = time.perf_counter()
-      if self._stop or began - saved_at >= pause:
+      began, stopping = time.perf_counter(), bool(self._stop)
+      if stopping or began - saved_at >= pause:
         self._save(RunState(state, feed, progress), writers)
         saved_at = time.perf_counter()
         pause = self._save_policy.pause(saved_at - began)
-      if self._stop:
+      if stopping:
         raise self._interrupted(progress)
     return RunState(state, feed, progress)
 

@@ -167,23 +167,24 @@ def test_a_graph_may_be_off_by_twice_what_the_trained_networks_are(policy, answe
   kept = parity.compare(policy, graphs, moved(0.0))
   assert kept["tolerance"]["skill"] == 1e-5 > kept["difference"]["skill"]
   assert kept["loosened"] == {}
-  loose = parity.compare(policy, graphs, moved(1e-3))
-  assert loose["tolerance"]["skill"] == pytest.approx(1e-3, rel=0.02)  # of a range of 2, twice
+  loose = parity.compare(policy, graphs, moved(8e-5))
+  assert loose["tolerance"]["skill"] == pytest.approx(8e-5, rel=0.1)  # of a range of 2, twice
   assert set(loose["loosened"]) == {"skill"}
   said = loose["loosened"]["skill"]
   assert (said["from"], said["to"]) == (1e-5, loose["tolerance"]["skill"])
-  assert "float32 are themselves 5.0e-04 off float64" in said["because"]
+  assert "float32 are themselves" in said["because"]
+  assert parity.compare(policy, graphs, moved(1e-2))["tolerance"]["skill"] == parity.LOOSEST
 
 
 @pytest.mark.usefixtures("asked_before")
 def test_what_is_printed_says_whether_the_tolerance_was_loosened_and_why(policy, tmp_path):
   manifest = dict(make_bundle(policy, NONE, metrics={}, path=tmp_path).manifest)
   assert describe(manifest)[-1].endswith("off the trained networks, 1e-05 allowed")
-  because = "since the sky is high"
+  because = "the sky is high"
   manifest["parity"]["loosened"] = {"skill": {"from": 1e-5, "to": 3.4e-5, "because": because}}
   *_, parity_line, loosened = describe(manifest)
   assert parity_line.endswith("1e-05 allowed, but:")
-  assert loosened.strip() == f"skill: loosened from 1e-05 to 3.4e-05, {because}"
+  assert loosened.strip() == f"skill: loosened from 1e-05 to 3.4e-05: {because}"
 
 
 @pytest.mark.parametrize("robot", ["h1", "franka"])
@@ -253,8 +254,9 @@ def test_an_unknown_method_or_seed_is_refused(finished_run):
 
 @pytest.fixture(scope="module")
 def other_run(tmp_path_factory):
-  """A run of two seeds whose decoder begins from what the ball's state predicts."""
+  """A run of two seeds whose actor sees the ball's state and whose decoder begins from it."""
   config = small_config(seeds=2)
+  config.networks.actor_inputs = ("view", "state")
   config.methods = ("spirl",)
   config.skill_prior.condition_on = ("state",)
   return write_run(tmp_path_factory.mktemp("runs") / "other", config)
@@ -303,7 +305,7 @@ def test_a_mean_over_seeds_is_never_given_for_the_rate_of_one():
   assert own["over_seeds"]["success_rate"] == 0.75
 
 
-def test_a_decoder_that_reads_the_state_is_given_it(other_run, tmp_path):
+def test_an_actor_and_a_decoder_that_read_the_state_are_given_it(other_run, tmp_path):
   (other_run / "summary.json").write_text(json.dumps({"metrics": OF_TWO_SEEDS}))
   manifest = export_run(other_run, robot="none", out=tmp_path / "out", seed_index=1)
   assert manifest["metrics"] == own_metrics(OF_TWO_SEEDS, 1)

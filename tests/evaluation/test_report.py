@@ -225,6 +225,16 @@ def test_what_a_run_says_cannot_become_markup(tmp_path):
   assert "<script" not in html and "<b>sac" not in html and "&lt;b&gt;sac" in html
 
 
+def test_an_interrupted_report_leaves_nothing_half_written(tmp_path, monkeypatch):
+  def interrupt(told):
+    raise KeyboardInterrupt
+
+  monkeypatch.setitem(report.SECTIONS, next(iter(report.SECTIONS)), interrupt)
+  with pytest.raises(KeyboardInterrupt):
+    report.write_report(tmp_path)
+  assert not list((tmp_path / "report").iterdir())
+
+
 def test_no_folder_is_one_clear_line(tmp_path):
   with pytest.raises(UserError, match="is no run folder; give the --workdir"):
     report.write_report(tmp_path / "nowhere")

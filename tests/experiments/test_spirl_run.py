@@ -8,8 +8,9 @@ import pytest
 
 from jaxskills.config import to_plain
 from jaxskills.errors import UserError
-from jaxskills.experiments.spirl import maze, stages
+from jaxskills.experiments.spirl import maze, prior_reuse, stages
 from jaxskills.training import loop
+from jaxskills.training.workdir import open_workdir
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,42 @@ def test_another_task_takes_the_models_of_a_finished_run(config, finished, tmp_p
   assert {row["stage"] for row in rows} == {"rl/spirl"}
   theirs, _ = loop.load_results(source, stages.make_stages(config, ()))
   mine, _ = loop.load_results(tmp_path / "east", stages.make_stages(other, ()))
+  jax.tree.map(np.testing.assert_array_equal, mine, theirs)
+
+
+@pytest.mark.parametrize(
+  ("key", "value", "said"),
+  [
+    ("rl.replay_capacity", 5, "replay of 5 cannot hold"),
+    ("rl.flat_env_steps_per_update", 0, "at least 1, not 0"),
+    ("rl.eval_episodes", 0, r"rl\.eval_episodes lies in \[1, "),
+    ("sac.gamma", 2.0, "gamma must lie in"),
+    ("skill_prior.loss_scaling", "sums", "'sums' is none of"),
+    ("networks.actor_inputs", ("sate",), "no modality 'sate'"),
+    ("networks.critic_inputs", ("sate",), "no modality 'sate'"),
+    ("data.fraction_random", 2.0, "fraction_random lies in"),
+    ("prior_from", "nowhere", "nowhere holds no run"),
+  ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_made(config, tmp_path, key, value, said):
+  other = config.copy_and_resolve_references()
+  with other.ignore_type():
+    other.update_from_flattened_dict({key: value})
+  with pytest.raises(UserError, match=said):
+    maze.train(other, tmp_path / "run", preset="quick")
+  assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_copy_of_adopted_models_is_copied_again(config, finished, tmp_path):
+  other = config.copy_and_resolve_references()
+  other.prior_from, other.seed = str(finished[0]), 3
+  with open_workdir(tmp_path / "run", {"seed": 3}) as folder:
+    prior_reuse.adopt(other, folder)
+    manifest = folder.checkpoints / stages.SKILL_PRIOR / "result" / "record.json"
+    manifest.write_text("{}")
+    prior_reuse.adopt(other, folder)
+  mine, _ = loop.load_results(tmp_path / "run", stages.make_stages(other, ()))
+  theirs, _ = loop.load_results(finished[0], stages.make_stages(config, ()))
   jax.tree.map(np.testing.assert_array_equal, mine, theirs)
 
 

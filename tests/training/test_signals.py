@@ -29,6 +29,16 @@ def test_a_second_ctrl_c_stops_at_once_but_a_second_sigterm_does_not():
   assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_what_the_process_was_started_to_ignore_stays_ignored():
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  try:
+    with stop_requests() as stop:
+      os.kill(os.getpid(), signal.SIGINT)
+    assert not stop and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+  finally:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_outside_the_main_thread_nothing_is_installed():
   before, seen = signal.getsignal(signal.SIGTERM), []
 
