@@ -1,6 +1,6 @@
 """SPiRL in the maze: a skill prior from planner demonstrations solves a sparse-reward task.
 
-  jaxskills train spirl/maze:quick    2 CPU cores, 5 minutes; SPiRL .98 [.94, 1.], SAC 0 [0, .03]
+  jaxskills train spirl/maze:quick    2 CPU cores, 6 minutes; SPiRL 1. [.97, 1.], SAC 0 [0, .03]
   jaxskills train spirl/maze:full     the paper's maze; SPiRL 1.0 on each of 3 seeds from 0.9M steps
                                       on (the paper: .97); SAC, BC + SAC, Flat Prior 0, SSP 0
                                       until 0.9M; benchmarks/results/spirl_maze_full.json
