@@ -19,7 +19,7 @@ from jaxskills.cli import eval as evaluate
 from jaxskills.cli import list as catalogue
 from jaxskills.config import is_override, nearest
 from jaxskills.errors import Interrupted, UserError
-from jaxskills.training.signals import Terminated, signals_raise
+from jaxskills.training.signals import Terminated, termination_raises
 
 COMMANDS = {
   "train": train,
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv: the arguments after the program's name; those of the process if not given.
   """
   try:
-    with signals_raise():
+    with termination_raises():
       code = _run([*(sys.argv[1:] if argv is None else argv)])
       sys.stdout.flush()
       return code
@@ -60,10 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   except KeyboardInterrupt as stop:
     number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
     message = f"stopped by {number.name}; the same command goes on from what was saved, if any"
-    code = _complain(message, code=128 + number)
-    if argv is None:
-      _leave(code)
-    return code
+    return _complain(message, code=128 + number)
   except BrokenPipeError:  # the reader, such as `head`, has seen enough
     _release_stdout()
     return 0
@@ -126,13 +123,6 @@ def _unknown_argument(word: str, rest: Sequence[str], command: str) -> str:
 def _complain(message: str, code: int) -> int:
   print(f"jaxskills: {message}", file=sys.stderr)
   return code
-
-
-def _leave(code: int) -> NoReturn:
-  """Ends the process as it is: JAX may still compute, and clearing it up then can crash."""
-  _release_stdout()
-  sys.stderr.flush()
-  os._exit(code)
 
 
 def _release_stdout() -> None:

@@ -7,15 +7,12 @@ Outside of stages both end the command at once, by an exception that lets files 
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 _NOTICE = ": finishing the chunk in hand, then saving; Ctrl-C stops at once.\n"
-_AGAIN_SECONDS = 0.05  # until a signal is sent again whose exception was lost
 
 
 class Terminated(KeyboardInterrupt):
@@ -23,41 +20,21 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def signals_raise() -> Iterator[None]:
-  """Makes SIGTERM raise `Terminated` while the block runs, and lets no signal be lost.
-
-  Python drops what a handler raises while a destructor or a callback of the garbage collector runs,
-  and JAX has such a callback; the signal is then sent again a moment later. A SIGTERM that somebody
-  ignores or handles already stays theirs, as it does outside the main thread.
-  """
-  if threading.current_thread() is not threading.main_thread():
+def termination_raises() -> Iterator[None]:
+  """Makes SIGTERM raise `Terminated` while the block runs, unless it is ignored or handled."""
+  main = threading.current_thread() is threading.main_thread()
+  if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
     yield
     return
-  report, again = sys.unraisablehook, threading.Timer(0.0, lambda: None)
-
-  def on_dropped(dropped: Any) -> None:
-    nonlocal again
-    if not issubclass(dropped.exc_type, KeyboardInterrupt):
-      report(dropped)
-      return
-    number = signal.SIGTERM if issubclass(dropped.exc_type, Terminated) else signal.SIGINT
-    again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number))
-    again.start()
 
   def on_signal(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
-  is_ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-  if is_ours:
-    signal.signal(signal.SIGTERM, on_signal)
-  sys.unraisablehook = on_dropped
+  signal.signal(signal.SIGTERM, on_signal)
   try:
     yield
   finally:
-    again.cancel()
-    sys.unraisablehook = report
-    if is_ours:
-      signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class StopRequest:

@@ -74,7 +74,10 @@ def open_workdir(
   """
   folder = Workdir(Path(path).expanduser().resolve())
   with storage.disk_faults(f"use {path} as the workdir"):
-    folder.path.mkdir(parents=True, exist_ok=True)
+    try:
+      folder.path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError) as error:
+      raise UserError(f"{path} cannot be a workdir: no folder can be made there.") from error
     lock = open(folder.path / "lock", "a+")  # noqa: SIM115  (held for the whole block)
   with lock:
     _take(lock, path)

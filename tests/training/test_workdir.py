@@ -109,3 +109,13 @@ def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path):
   time.sleep(0.05)
   with open_workdir(tmp_path, {}):
     pass
+
+
+def test_a_file_in_the_way_is_one_line(tmp_path):
+  (tmp_path / "file").write_text("kept")
+  with (
+    pytest.raises(UserError, match="file cannot be a workdir"),
+    open_workdir(tmp_path / "file", {}),
+  ):
+    pass
+  assert (tmp_path / "file").read_text() == "kept"
