@@ -36,6 +36,10 @@ class AutoReset:
   that ended. `info["final_observation"]` is what was seen at the end of the step, before any reset,
   and `info["reset"]` is 1 where there was one. Which start a world draws depends on the key, the
   step and the global index of the world (`info["world"]`) only, not on how worlds lie on devices.
+
+  Two worlds that draw the same start do not live the same random life from there on: every typed
+  PRNG key in what is drawn is folded with the world's index and the step. A raw key (`uint32`)
+  cannot be told from numbers, and stays as it was drawn.
   """
 
   def __init__(self, env: Env, pool_size: int, refresh_size: int | None = None):
@@ -96,6 +100,7 @@ class AutoReset:
     )(world)
     memory = {name: after.info[name] for name in pool.memory}
     fresh = jax.tree.map(lambda leaf: leaf[slots], (pool.data, pool.obs, pool.memory))
+    fresh = jax.vmap(_renew_keys, in_axes=(0, 0, None))(fresh, world, pool.draws)
     data, obs, memory = jax.tree.map(
       lambda new, old: jnp.where(_along(after.done > 0.0, old), new, old),
       fresh,
@@ -148,6 +153,18 @@ def transition(before: State, action: Any, after: State) -> Transition:
     discount=info.get("discount", nothing + 1.0),
     weight=info.get("weight", nothing + 1.0),
   )
+
+
+def _renew_keys(start: Any, world: Int[Array, ""], draw: Int[Array, ""]) -> Any:
+  """A start of one world whose typed keys, of whatever shape, are this world's and this draw's."""
+
+  def renew(leaf: Array) -> Array:
+    if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      return leaf
+    renewed = jax.vmap(lambda key: jax.random.fold_in(jax.random.fold_in(key, world), draw))
+    return renewed(leaf.reshape(-1)).reshape(leaf.shape)
+
+  return jax.tree.map(renew, start)
 
 
 def _along(mask: Array, leaf: Array) -> Array:

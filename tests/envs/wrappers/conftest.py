@@ -11,7 +11,8 @@ class Counter(base.Env):
   """Counts its steps from a random origin; an action is the reward of its step.
 
   It terminates after `ends_at` steps, succeeds where the reward is above 5, and its state becomes
-  NaN where the action is; an action above 50 spoils the observation alone.
+  NaN where the action is; an action above 50 spoils the observation alone. Every step throws two
+  dice, keys of its state, and nothing but `luck` comes of it.
   """
 
   def __init__(self, ends_at: int | None = None):
@@ -23,14 +24,17 @@ class Counter(base.Env):
       "origin": jax.random.uniform(base.typed_key(key)),
       "count": jnp.zeros(()),
       "last": jnp.zeros(()),
-      "key": base.typed_key(key),
+      "dice": jax.random.split(base.typed_key(key)),
+      "luck": jnp.zeros(()),
     }
     zero = jnp.zeros(())
     return base.State(data, self.observe(data), zero, zero, {"success": zero}, {})
 
   def advance(self, state, action):
     count = state.data["count"] + 1.0 + 0.0 * action[0]
-    data = {**state.data, "count": count, "last": action[0]}
+    dice = jax.vmap(jax.random.fold_in, in_axes=(0, None))(state.data["dice"], 0)
+    luck = jax.random.uniform(dice[0]) + jax.random.uniform(dice[1])
+    data = {**state.data, "count": count, "last": action[0], "dice": dice, "luck": luck}
     done = jnp.zeros(()) if self.ends_at is None else (count >= self.ends_at).astype(jnp.float32)
     success = (action[0] > 5.0).astype(jnp.float32)
     return state.replace(data=data, reward=action[0], done=done, metrics={"success": success})

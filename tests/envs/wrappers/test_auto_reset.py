@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxskills.envs import base
 from jaxskills.envs.wrappers.auto_reset import AutoReset, transition
 from jaxskills.envs.wrappers.episode import EpisodeLimit, EpisodeStatistics
 from jaxskills.envs.wrappers.quarantine import Quarantine
@@ -132,6 +133,52 @@ def test_a_world_draws_by_its_own_index_whatever_the_others_do(counter):
   half = taken.replace(info={**taken.info, "pool": states.info["pool"]})
   alone = worlds.step(half, jnp.ones((4, 1)))
   np.testing.assert_array_equal(alone.data["origin"], after.data["origin"][4:])
+  assert bits(alone.data["dice"]) == bits(after.data["dice"])[4:]
+
+
+def bits(keys):
+  """A key as a tuple of numbers, one of each world."""
+  return [tuple(key.ravel().tolist()) for key in np.asarray(jax.random.key_data(keys))]
+
+
+def test_worlds_that_draw_the_same_start_live_different_random_lives(counter):
+  worlds, states = batch(EpisodeLimit(counter(), 2), number=24, pool_size=2)
+  lives, pool = [], states.info["pool"].data
+  for _ in range(6):
+    states = worlds.step(states, ones(states))
+    lives.append((states.data["origin"], bits(states.data["dice"]), states.data["luck"]))
+  first, later = lives[1], lives[3]  # both right after a reset
+  assert set(first[0].tolist()) <= set(pool["origin"].tolist())
+  assert len(set(first[1])) == len(set(later[1])) == 24
+  assert not set(first[1]) & set(later[1])
+  assert not (set(first[1]) | set(later[1])) & set(bits(pool["dice"]))
+  assert len(set(lives[2][2].tolist())) == len(set(lives[4][2].tolist())) == 24
+
+
+class Remembered(base.Wrapper):
+  """Keeps a key, and the same as raw numbers, in the memory of an episode."""
+
+  def reset(self, key):
+    state = self.env.reset(key)
+    memory = {"typed": jax.random.fold_in(key, 7), "raw": jax.random.key_data(key)}
+    return state.replace(info={**state.info, **memory})
+
+
+def test_keys_in_the_memory_of_an_episode_are_renewed_and_raw_ones_are_not(counter):
+  worlds, states = batch(Remembered(EpisodeLimit(counter(), 1)), number=24, pool_size=2)
+  after = worlds.step(states, ones(states))
+  assert len(set(bits(after.info["typed"]))) == 24
+  memory = states.info["pool"].memory
+  assert not set(bits(after.info["typed"])) & set(bits(memory["typed"]))
+  assert len({tuple(raw) for raw in after.info["raw"].tolist()}) == 2
+
+
+def test_a_world_that_goes_on_keeps_its_own_random_life(counter):
+  worlds, states = batch(EpisodeLimit(counter(), 9))
+  after = worlds.step(states, ones(states))
+  alone = jax.vmap(counter().step)(states.replace(info={}), ones(states))
+  assert bits(after.data["dice"]) == bits(alone.data["dice"])
+  np.testing.assert_array_equal(after.data["luck"], alone.data["luck"])
 
 
 def test_two_devices_give_the_bits_of_one(counter):

@@ -45,6 +45,17 @@ def test_a_fault_keeps_the_last_good_state_and_ends_the_episode(counter, value):
   assert finite((after.data, after.obs, after.reward, after.metrics, after.info))
 
 
+def test_a_fault_takes_back_the_random_keys_of_its_step(counter):
+  env = Quarantine(counter())
+  start = env.reset(KEY)
+  healthy, faulty = (env.step(start, jnp.array([value])) for value in (1.0, np.nan))
+  before, then, after = (
+    jax.random.key_data(state.data["dice"]) for state in (start, healthy, faulty)
+  )
+  np.testing.assert_array_equal(after, before)
+  assert (then != before).any()
+
+
 def test_a_fault_in_the_observation_alone_is_seen(counter):
   env = Quarantine(counter())
   after = env.step(env.reset(KEY), jnp.array([60.0]))

@@ -75,6 +75,16 @@ def test_nothing_moves_after_an_end_in_mid_skill(counter, limit):
   np.testing.assert_array_equal(after.obs["state"][1], 2.0)  # the true last observation
 
 
+def test_no_dice_are_thrown_after_an_end_in_mid_skill(counter):
+  env = skills(EpisodeLimit(counter(), 2), 4)
+  after, expected = env.step(env.reset(KEY), jnp.ones(4)), counter().reset(KEY)
+  for _ in range(2):
+    expected = counter().step(expected, jnp.ones(1))
+  dice, thrown = (jax.random.key_data(state.data["dice"]) for state in (after, expected))
+  np.testing.assert_array_equal(dice, thrown)
+  assert float(after.data["luck"]) == float(expected.data["luck"])
+
+
 def test_a_world_that_is_done_stays_as_it_is(counter):
   env = skills(EpisodeLimit(counter(), 2), 4)
   dead = env.step(env.reset(KEY), jnp.ones(4))

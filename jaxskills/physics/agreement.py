@@ -1,0 +1,126 @@
+"""Do the engines agree? Trajectories from the same states under the same controls, side by side.
+
+C MuJoCo computes in double precision and is the reference. MJX and Warp compute in single precision
+and solve contacts by other routes, so that trajectories part with time; how fast is what
+`TOLERANCES` states and the tests hold them to.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxskills.physics.state import Engine, Parameters, PhysicsState
+
+HORIZONS = (1, 10, 100)  # physics steps
+
+
+class Tolerance(NamedTuple):
+  """How far an engine's median world may be from the reference's.
+
+  Attributes:
+    qpos: greatest difference of any position, m or rad.
+    qvel: greatest difference of any velocity, m/s or rad/s.
+  """
+
+  qpos: float
+  qvel: float
+
+
+TOLERANCES: Mapping[int, Tolerance] = {
+  1: Tolerance(1e-6, 5e-5),
+  10: Tolerance(1e-5, 5e-4),
+  100: Tolerance(1e-3, 5e-2),
+}
+"""By horizon. The H1 on its feet, every world another robot, measured 1.5e-8, 1.2e-7 and 5e-6 for
+positions; a world in which a foot touches down a step later parts at once, hence the median."""
+
+
+class Row(NamedTuple):
+  """One engine against the reference after one horizon, over worlds.
+
+  Attributes:
+    engine: its name.
+    steps: physics steps.
+    qpos: median over worlds of the greatest difference of a position.
+    qpos_worst: the same, of the worst world.
+    qvel: like `qpos`, of velocities.
+    qvel_worst: the same, of the worst world.
+    overflow: worlds that lost a contact or a constraint.
+  """
+
+  engine: str
+  steps: int
+  qpos: float
+  qpos_worst: float
+  qvel: float
+  qvel_worst: float
+  overflow: int
+
+  @property
+  def within(self) -> bool:
+    """Whether the median world is within the stated tolerance and nothing was lost."""
+    limit = TOLERANCES[self.steps]
+    return self.qpos <= limit.qpos and self.qvel <= limit.qvel and not self.overflow
+
+
+def trajectories(
+  engine: Engine,
+  qpos: Float[Array, "worlds nq"],
+  qvel: Float[Array, "worlds nv"],
+  controls: Float[Array, "steps worlds nu"],
+  parameters: Parameters,
+) -> PhysicsState:
+  """States after every control step, each leaf `[steps, worlds, ...]`.
+
+  Args:
+    engine: with `substeps` physics steps a control step.
+    qpos: where each world starts.
+    qvel: likewise.
+    controls: held over a control step.
+    parameters: of every world, leaves `[worlds, ...]`.
+  """
+
+  @jax.jit
+  def run(qpos: Array, qvel: Array, parameters: Parameters) -> PhysicsState:
+    state = jax.vmap(engine.start)(qpos, qvel, parameters)
+
+    def step(state: PhysicsState, control: Array) -> tuple[PhysicsState, PhysicsState]:
+      held = jnp.repeat(control[:, None], engine.substeps, axis=1)
+      state = jax.vmap(engine.step)(state, held, parameters)
+      return state, state
+
+    return jax.lax.scan(step, state, controls)[1]
+
+  return jax.block_until_ready(run(qpos, qvel, dict(parameters)))
+
+
+def compare(
+  reference: PhysicsState,
+  others: Mapping[str, PhysicsState],
+  horizons: Sequence[int] = HORIZONS,
+) -> list[Row]:
+  """Rows for every other engine and horizon.
+
+  Args:
+    reference: of `trajectories`, one physics step a control step.
+    others: likewise, by engine.
+    horizons: in steps of the trajectories; at most their length.
+  """
+  rows = []
+  for name, states in others.items():
+    for steps in horizons:
+      qpos = _gaps(reference.qpos[steps - 1], states.qpos[steps - 1])
+      qvel = _gaps(reference.qvel[steps - 1], states.qvel[steps - 1])
+      lost = int(np.sum(np.any(np.asarray(states.overflow[:steps]) != 0, axis=0)))
+      rows.append(Row(name, steps, *qpos, *qvel, lost))
+  return rows
+
+
+def _gaps(ours: Array, theirs: Array) -> tuple[float, float]:
+  """Median and worst over worlds of the greatest difference of any entry."""
+  worlds = np.max(np.abs(np.asarray(ours) - np.asarray(theirs)), axis=1)
+  return float(np.median(worlds)), float(np.max(worlds))

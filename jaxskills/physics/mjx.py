@@ -1,0 +1,87 @@
+"""MuJoCo in JAX and MuJoCo Warp, both through `mujoco.mjx`.
+
+The engine's own record is made anew from the neutral state at every control step; its buffers are
+constants of the compiled program, and nothing of them outlives the step. So a world that begins
+anew needs no `Data.where`, and Warp's buffers, which are shared by all worlds, are never mixed.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+from jaxtyping import Array, Float
+from mujoco import mjx
+
+from jaxskills.physics.capacity import capacity_of
+from jaxskills.physics.state import Engine, Parameters, PhysicsState
+
+_LIMITS_REACHED = (1 << 9) | (1 << 10)  # Warp's bits for solver iterations: no constraint is lost
+
+
+def make_mjx(name: str, model: mujoco.MjModel, substeps: int, *, worlds: int) -> Engine:
+  """Prepares MJX for a model.
+
+  Args:
+    name: "mjx" for the implementation in JAX, "warp" for MuJoCo Warp.
+    model: to simulate.
+    substeps: physics steps in a control step.
+    worlds: for Warp, the most that are stepped together.
+
+  Raises:
+    NotImplementedError: if the model has something that MJX does not simulate.
+  """
+  if name == "warp":
+    nominal = _quiet(mjx.put_model(model, impl="warp"))
+    buffers = capacity_of(model)._asdict()
+    buffers = {"njmax": buffers["constraints"], "naconmax": worlds * buffers["contacts"]}
+    blank = {"impl": "warp", **buffers}
+  else:
+    nominal, blank = mjx.put_model(model, impl="jax"), {"impl": "jax"}
+
+  def fresh(state: Any, parameters: Parameters) -> tuple[Any, Any]:
+    """The engine's model and record for one world."""
+    data = mjx.make_data(model, **blank)
+    own = nominal.replace(**parameters) if parameters else nominal
+    return own, data.replace(**state)
+
+  def neutral(data: Any, overflow: Array) -> PhysicsState:
+    return PhysicsState(
+      data.qpos, data.qvel, data.act, data.time, data.qacc_warmstart, data.sensordata, overflow
+    )
+
+  def lost(data: Any) -> Array:
+    """Not 0 where something was dropped."""
+    if name != "warp":
+      return jnp.zeros((), jnp.int32)  # sizes are those of the worst case
+    return data._impl.overflow.astype(jnp.int32) & ~_LIMITS_REACHED
+
+  def start(
+    qpos: Float[Array, "nq"], qvel: Float[Array, "nv"], parameters: Parameters
+  ) -> PhysicsState:
+    own, data = fresh({"qpos": qpos, "qvel": qvel}, parameters)
+    data = mjx.forward(own, data)
+    state = neutral(data, lost(data))
+    return state._replace(warmstart=jnp.zeros_like(state.warmstart))
+
+  def step(
+    state: PhysicsState, controls: Float[Array, "substeps nu"], parameters: Parameters
+  ) -> PhysicsState:
+    fields = {"qpos": state.qpos, "qvel": state.qvel, "act": state.act, "time": state.time}
+    own, data = fresh({**fields, "qacc_warmstart": state.warmstart}, parameters)
+
+    def physics_step(carry: tuple[Any, Array], control: Array) -> tuple[tuple[Any, Array], None]:
+      data, overflow = carry
+      data = mjx.step(own, data.replace(ctrl=control))
+      return (data, overflow | lost(data)), None
+
+    carry = (data, jnp.zeros((), jnp.int32))
+    (data, overflow), _ = jax.lax.scan(physics_step, carry, controls)
+    return neutral(data, overflow)
+
+  return Engine(name, model, substeps, start, step)
+
+
+def _quiet(model: Any) -> Any:
+  """The same model without a printed line for every overflow: `PhysicsState` reports it."""
+  return model.tree_replace({"opt._impl.warn_overflow": 0})

@@ -1,0 +1,178 @@
+"""What every engine owes: plain MuJoCo's motion, clean resets, worlds that differ, batches."""
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+from jaxskills.errors import UserError
+from jaxskills.physics.engine import make_engine
+from jaxskills.physics.sensors import Sensors
+from jaxskills.physics.state import Engine, PhysicsState
+from tests.physics.conftest import ENGINES, SMALL
+
+WORLDS = 4
+START = np.array([0.0, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0, 0.2], np.float32)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest, small: mujoco.MjModel) -> Engine:
+  """Each engine for the small model, two physics steps a control step."""
+  return make_engine(request.param, small, 2, worlds=WORLDS)
+
+
+def begin(engine: Engine, parameters: dict | None = None) -> PhysicsState:
+  """Worlds that start the same but for the arm's angle."""
+  qpos = jnp.tile(START, (WORLDS, 1)).at[:, 7].add(0.1 * jnp.arange(WORLDS))
+  qvel = jnp.zeros((WORLDS, engine.model.nv))
+  return jax.jit(jax.vmap(engine.start))(qpos, qvel, parameters or {})
+
+
+def run(engine: Engine, state: PhysicsState, steps: int, parameters: dict | None = None):
+  """States after each control step, with the servo at .5 rad."""
+  controls = jnp.full((WORLDS, engine.substeps, 1), 0.5)
+
+  def step(state, _):
+    state = jax.vmap(engine.step)(state, controls, parameters or {})
+    return state, state
+
+  return jax.jit(lambda state: jax.lax.scan(step, state, length=steps)[1])(state)
+
+
+def plain(model: mujoco.MjModel, angle: float, physics_steps: int) -> mujoco.MjData:
+  """The same world in C MuJoCo alone."""
+  data = mujoco.MjData(model)
+  data.qpos[:] = START
+  data.qpos[7] += angle
+  data.ctrl[:] = 0.5
+  for _ in range(physics_steps):
+    mujoco.mj_step(model, data)
+  return data
+
+
+def test_motion_is_that_of_mujoco(engine: Engine):
+  states = run(engine, begin(engine), 40)  # the ball has hit the floor by then
+  for world in range(WORLDS):
+    expected = plain(engine.model, 0.1 * world, 80)
+    np.testing.assert_allclose(states.qpos[-1, world], expected.qpos, atol=2e-4)
+    np.testing.assert_allclose(states.qvel[-1, world], expected.qvel, atol=2e-3)
+    assert states.time[-1, world] == pytest.approx(0.4, rel=1e-5)
+  assert states.qpos[-1, 0, 2] < 0.12  # it really did
+
+
+def test_sensors_are_of_the_state_before_the_last_physics_step(engine: Engine):
+  state = begin(engine)
+  angle = Sensors(engine.model)
+  np.testing.assert_allclose(angle(state.sensordata, "angle")[:, 0], state.qpos[:, 7], atol=1e-6)
+  after = jax.tree.map(lambda leaf: leaf[-1], run(engine, state, 3))
+  before = plain(engine.model, 0.0, 5)
+  np.testing.assert_allclose(angle(after.sensordata, "angle")[0], before.qpos[7], atol=1e-5)
+  np.testing.assert_allclose(angle(after.sensordata, "place")[0], before.qpos[:3], atol=1e-5)
+
+
+def test_controls_change_within_a_control_step(engine: Engine):
+  state = begin(engine)
+  changing = jnp.tile(jnp.array([[0.0], [1.0]]), (WORLDS, 1, 1))
+  after = jax.jit(jax.vmap(lambda s, c: engine.step(s, c, {})))(state, changing)
+  data = plain(engine.model, 0.0, 0)
+  for control in (0.0, 1.0):
+    data.ctrl[:] = control
+    mujoco.mj_step(engine.model, data)
+  np.testing.assert_allclose(after.qvel[0], data.qvel, atol=1e-4)
+
+
+def test_a_world_that_begins_anew_moves_as_one_that_never_did_anything_else(engine: Engine):
+  first = begin(engine)
+  later = jax.tree.map(lambda leaf: leaf[-1], run(engine, first, 40))
+  restarted = jnp.arange(WORLDS) % 2 == 0
+  mixed = jax.tree.map(
+    lambda new, old: jnp.where(restarted.reshape(-1, *(1,) * (old.ndim - 1)), new, old),
+    first,
+    later,
+  )
+  again, fresh = run(engine, mixed, 20), run(engine, first, 20)
+  went_on = run(engine, later, 20)
+  for name in ("qpos", "qvel", "sensordata"):
+    of_mixed = getattr(again, name)
+    np.testing.assert_allclose(of_mixed[:, ::2], getattr(fresh, name)[:, ::2], atol=1e-5)
+    np.testing.assert_allclose(of_mixed[:, 1::2], getattr(went_on, name)[:, 1::2], atol=1e-5)
+
+
+def test_every_world_has_its_own_model(engine: Engine):
+  masses = jnp.tile(jnp.asarray(engine.model.body_mass, jnp.float32), (WORLDS, 1))
+  gains = jnp.tile(jnp.asarray(engine.model.actuator_gainprm, jnp.float32), (WORLDS, 1, 1))
+  parameters = {
+    "body_mass": masses.at[2, 2].set(2.0),
+    "actuator_gainprm": gains.at[1, 0, 0].set(5.0),
+  }
+  states = run(engine, begin(engine, parameters), 10, parameters)
+  nominal = run(engine, begin(engine), 10)
+  for world, is_changed in enumerate((False, True, True, False)):
+    same = np.allclose(states.qpos[-1, world], nominal.qpos[-1, world], atol=1e-5)
+    assert same != is_changed
+  model = mujoco.MjModel.from_xml_string(SMALL)
+  model.actuator_gainprm[0, 0] = 5.0
+  np.testing.assert_allclose(states.qpos[-1, 1], plain(model, 0.1, 20).qpos, atol=1e-4)
+
+
+def test_parameters_can_change_from_step_to_step(engine: Engine):
+  """What a world was given before must not linger in an engine's scratch space."""
+  light = jnp.tile(jnp.asarray(engine.model.body_mass, jnp.float32), (WORLDS, 1))
+  heavy = light.at[:, 2].mul(4.0)
+  state = begin(engine, {"body_mass": light})
+  first = run(engine, state, 5, {"body_mass": light})
+  other = run(engine, state, 5, {"body_mass": heavy})
+  again = run(engine, state, 5, {"body_mass": light})
+  np.testing.assert_array_equal(first.qpos, again.qpos)
+  assert not np.allclose(first.qpos, other.qpos, atol=1e-5)
+
+
+def test_one_world_and_two_batch_axes_work_too(engine: Engine):
+  state = begin(engine)
+  controls = jnp.full((engine.substeps, 1), 0.5)
+  step = jax.jit(lambda state: engine.step(state, controls, {}))
+  one = step(jax.tree.map(lambda leaf: leaf[1], state))
+  grid = jax.tree.map(lambda leaf: leaf.reshape(2, 2, *leaf.shape[1:]), state)
+  square = jax.jit(jax.vmap(jax.vmap(lambda state: engine.step(state, controls, {}))))(grid)
+  np.testing.assert_allclose(one.qpos, square.qpos[0, 1], atol=1e-6)
+  np.testing.assert_allclose(one.sensordata, square.sensordata[0, 1], atol=1e-4)
+
+
+def test_the_same_bits_every_time(engine: Engine):
+  first, second = (run(engine, begin(engine), 20) for _ in range(2))
+  np.testing.assert_array_equal(first.qpos, second.qpos)
+  np.testing.assert_array_equal(first.sensordata, second.sensordata)
+
+
+def test_a_world_that_blows_up_is_not_finite_and_alone(engine: Engine):
+  state = begin(engine)
+  state = state._replace(qvel=state.qvel.at[1, 0].set(jnp.inf))
+  after = jax.tree.map(lambda leaf: leaf[-1], run(engine, state, 3))
+  fine = jax.tree.map(lambda leaf: leaf[-1], run(engine, begin(engine), 3))
+  assert not np.all(np.isfinite(after.qpos[1])) or not np.all(np.isfinite(after.qvel[1]))
+  np.testing.assert_allclose(
+    after.qpos[np.array([0, 2, 3])], fine.qpos[np.array([0, 2, 3])], atol=1e-6
+  )
+
+
+def test_nothing_is_lost_here(engine: Engine):
+  assert not run(engine, begin(engine), 40).overflow.any()
+
+
+def test_an_unknown_engine_is_refused_with_the_nearest(small: mujoco.MjModel):
+  with pytest.raises(UserError, match="unknown engine 'natve'.*native"):
+    make_engine("natve", small, 1)
+
+
+def test_an_engine_that_is_not_installed_names_its_extra(
+  small: mujoco.MjModel, monkeypatch: pytest.MonkeyPatch
+):
+  monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+  with pytest.raises(UserError, match=r"warp is not installed.*jaxskills\[warp\]"):
+    make_engine("warp", small, 1)
+
+
+def test_substeps_must_be_positive(small: mujoco.MjModel):
+  with pytest.raises(ValueError, match="positive"):
+    make_engine("native", small, 0)
