@@ -4,16 +4,13 @@ Reads what is there and says what is not: a run that was stopped, that has no ba
 no exploration still gets a page. Nothing is trained or simulated here.
 """
 
-import contextlib
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxskills.errors import UserError
-from jaxskills.evaluation import comparison, intervals, page, run_records, style
-from jaxskills.evaluation.report_record import Report, as_object, reason
+from jaxskills.evaluation import comparison, intervals, page, report_page, style
+from jaxskills.evaluation.report_record import Report, as_object
 from jaxskills.evaluation.report_sections import SECTIONS
 
 
@@ -31,57 +28,14 @@ def write_report(workdir: str | Path) -> Path:
     UserError: if there is no such folder or it cannot be written to. Whatever else is missing or
       damaged is left out and noted on the page.
   """
-  workdir = Path(workdir)
-  if not workdir.is_dir():
-    raise UserError(f"{workdir} is no run folder; give the --workdir of a run")
-  runs = run_records.find_runs(workdir)
-  if not runs or runs[0].folder != workdir:
-    runs.insert(0, run_records.read_run(workdir))
-  report = Report(workdir / "report", runs, run_records.methods(runs), [])
-  if not report.summary:
-    report.notes.append(
-      "There is no summary.json: the run has not finished. Figures are of evaluations so far."
-    )
-  for run in runs:
-    if run.skipped:
-      name = (run.folder / "metrics.jsonl").relative_to(workdir)
-      lines = "line" if run.skipped == 1 else "lines"
-      report.notes.append(f"{run.skipped} unreadable {lines} of {name} left out.")
-  partial = report.folder / "index.html.partial"
-  try:
-    report.folder.mkdir(exist_ok=True)
-    partial.touch()  # whether it can be written to is better known before drawing
-    sections = [page.Section(name, body) for name in SECTIONS if (body := _section(report, name))]
-    partial.write_text(page.document(_title(report), _lead(report), sections), encoding="utf-8")
-    os.replace(partial, report.folder / "index.html")
-  except OSError as error:
-    raise UserError(f"cannot write the report to {report.folder}: {error.strerror}") from None
-  finally:
-    with contextlib.suppress(OSError):
-      partial.unlink()
-  return report.folder / "index.html"
-
-
-def _section(report: Report, name: str) -> str:
-  """A section's HTML, or nothing and a note why."""
-  try:
-    return SECTIONS[name](report)
-  except Exception as error:  # a page must come out of whatever a run left
-    report.notes.append(f"{name}: left out, {reason(error)}")
-    return ""
-
-
-def _title(report: Report) -> str:
-  known = {**report.runs[0].config, **report.summary}
-  experiment, preset = known.get("experiment"), known.get("preset")
-  if not experiment:
-    return report.folder.parent.resolve().name
-  return f"{experiment}:{preset}" if preset else str(experiment)
+  return report_page.write_page(workdir, SECTIONS, _lead)
 
 
 def _lead(report: Report) -> str:
   """Title, headline and the facts of the task."""
-  html = f"<h1>{page.escape(_title(report))}</h1>" + page.paragraph("jaxskills run report", "soft")
+  html = f"<h1>{page.escape(report_page.title(report))}</h1>" + page.paragraph(
+    "jaxskills run report", "soft"
+  )
   html += _headline(report)
   summary, task = report.summary, as_object(report.figures.get("task"))
   pairs = [

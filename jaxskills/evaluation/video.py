@@ -1,23 +1,20 @@
 """A rollout as an MP4: the maze from above beside what the ball sees, drawn without a display.
 
 The film is made from recorded states alone, so it shows what happened and nothing that was
-simulated anew. Frames are drawn with Pillow and encoded with the ffmpeg that imageio-ffmpeg ships.
+simulated anew. Frames are drawn with Pillow.
 """
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import imageio_ffmpeg
 import jax
 import jax.numpy as jnp
-import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxskills.envs.maze.view import VIEW_PIXELS, VIEW_SPAN, egocentric_view
+from jaxskills.evaluation import encoding
 from jaxskills.evaluation.recordings import Rollout
 
 FRAMES_PER_SECOND = 25
@@ -61,56 +58,9 @@ def film_rollout(
     ValueError: if there are fewer than two states.
     RuntimeError: if ffmpeg is missing or fails.
   """
-  path = Path(path)
-  partial = path.with_suffix(".partial.mp4")
   width, height = frame_size(rollout.walls)
-  # imageio-ffmpeg's own writer forks with a hook, against which JAX's threads warn.
-  command = [
-    imageio_ffmpeg.get_ffmpeg_exe(),
-    "-y",
-    "-loglevel",
-    "error",
-    "-f",
-    "rawvideo",
-    "-pix_fmt",
-    "rgb24",
-    "-s",
-    f"{width}x{height}",
-    "-r",
-    str(FRAMES_PER_SECOND),
-    "-i",
-    "-",
-    "-an",
-    "-c:v",
-    "libx264",
-    "-crf",
-    "19",
-    "-preset",
-    "veryfast",
-    "-pix_fmt",
-    "yuv420p",
-    "-movflags",
-    "+faststart",
-    str(partial),
-  ]
   drawn = frames(rollout, speed=speed, hold_seconds=hold_seconds)
-  encoder = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-  try:
-    assert encoder.stdin is not None
-    try:
-      for frame in drawn:
-        encoder.stdin.write(np.ascontiguousarray(frame))
-    except BrokenPipeError:
-      pass  # ffmpeg gave up; its own words below say why
-    _, said = encoder.communicate()
-    if encoder.returncode != 0:
-      raise RuntimeError(f"ffmpeg failed: {said.decode(errors='replace').strip()}")
-    os.replace(partial, path)
-  finally:
-    encoder.kill()
-    encoder.wait()
-    partial.unlink(missing_ok=True)
-  return path
+  return encoding.encode(Path(path), drawn, width, height, FRAMES_PER_SECOND)
 
 
 def frame_size(walls: np.ndarray) -> tuple[int, int]:
@@ -186,7 +136,7 @@ def _make_scene(rollout: Rollout) -> _Scene:
   page.paste(fine.reduce(_SMOOTH), (_MARGIN, _MARGIN + _TITLE))
   draw = ImageDraw.Draw(page)
   right = columns * scale + 2 * _MARGIN
-  title, caption = _font(15, bold=True), _font(12)
+  title, caption = encoding.font(15, bold=True), encoding.font(12)
   draw.text((_MARGIN, _MARGIN), "Maze from above", font=title, fill=_INK)
   draw.text((right, _MARGIN), "What the policy sees", font=title, fill=_INK)
   top = _MARGIN + _TITLE + _TILE + 4
@@ -196,7 +146,7 @@ def _make_scene(rollout: Rollout) -> _Scene:
   top += _CAPTION + _TITLE + _TILE
   draw.text((right, top), "darker now", font=caption, fill=_BLUE)
   draw.text((right + 88, top), "lighter now", font=caption, fill=_ORANGE)
-  return _Scene(page, fine, scale, right, _font(15), _font(24, bold=True))
+  return _Scene(page, fine, scale, right, encoding.font(15), encoding.font(24, bold=True))
 
 
 def _mark_start(fine: Image.Image, rollout: Rollout, unit: int) -> None:
@@ -275,9 +225,3 @@ def _star(column: float, row: float, radius: float) -> list[tuple[float, float]]
   radii = np.where(np.arange(10) % 2 == 0, radius, 0.45 * radius)
   across, down = column + radii * np.cos(angles), row + radii * np.sin(angles)
   return list(zip(across.tolist(), down.tolist(), strict=True))
-
-
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-  """DejaVu Sans, which matplotlib ships."""
-  name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-  return ImageFont.truetype(os.path.join(mpl.get_data_path(), "fonts", "ttf", name), size)
