@@ -1,5 +1,8 @@
 """What every engine owes: plain MuJoCo's motion, clean resets, worlds that differ, batches."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import mujoco
@@ -16,28 +19,50 @@ WORLDS = 4
 START = np.array([0.0, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0, 0.2], np.float32)
 
 
+class Driven(NamedTuple):
+  """An engine with its functions compiled once for `WORLDS` worlds."""
+
+  engine: Engine
+  start: Callable[..., PhysicsState]
+  step: Callable[..., PhysicsState]
+
+  @property
+  def model(self) -> mujoco.MjModel:
+    """What is simulated."""
+    return self.engine.model
+
+
 @pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest, small: mujoco.MjModel) -> Engine:
+def engine(request: pytest.FixtureRequest, small: mujoco.MjModel) -> Driven:
   """Each engine for the small model, two physics steps a control step."""
-  return make_engine(request.param, small, 2, worlds=WORLDS)
+  made = make_engine(request.param, small, 2, worlds=WORLDS)
+  return Driven(made, jax.jit(jax.vmap(made.start)), jax.jit(jax.vmap(made.step)))
 
 
-def begin(engine: Engine, parameters: dict | None = None) -> PhysicsState:
+def nominal(model: mujoco.MjModel) -> dict[str, jax.Array]:
+  """The model's own masses and gains for every world."""
+  fields = ("body_mass", "actuator_gainprm")
+  values = {name: jnp.asarray(getattr(model, name), jnp.float32) for name in fields}
+  return {name: jnp.tile(value, (WORLDS, *(1,) * value.ndim)) for name, value in values.items()}
+
+
+def begin(engine: Driven, parameters: dict | None = None) -> PhysicsState:
   """Worlds that start the same but for the arm's angle."""
   qpos = jnp.tile(START, (WORLDS, 1)).at[:, 7].add(0.1 * jnp.arange(WORLDS))
   qvel = jnp.zeros((WORLDS, engine.model.nv))
-  return jax.jit(jax.vmap(engine.start))(qpos, qvel, parameters or {})
+  return engine.start(qpos, qvel, parameters or nominal(engine.model))
 
 
-def run(engine: Engine, state: PhysicsState, steps: int, parameters: dict | None = None):
-  """States after each control step, with the servo at .5 rad."""
-  controls = jnp.full((WORLDS, engine.substeps, 1), 0.5)
-
-  def step(state, _):
-    state = jax.vmap(engine.step)(state, controls, parameters or {})
-    return state, state
-
-  return jax.jit(lambda state: jax.lax.scan(step, state, length=steps)[1])(state)
+def run(
+  engine: Driven, state: PhysicsState, steps: int, parameters: dict | None = None
+) -> PhysicsState:
+  """States after each control step `[steps, worlds, ...]`, with the servo at .5 rad."""
+  controls = jnp.full((WORLDS, engine.engine.substeps, 1), 0.5)
+  states = []
+  for _ in range(steps):
+    state = engine.step(state, controls, parameters or nominal(engine.model))
+    states.append(state)
+  return jax.tree.map(lambda *leaves: np.stack(leaves), *states)
 
 
 def plain(model: mujoco.MjModel, angle: float, physics_steps: int) -> mujoco.MjData:
@@ -51,7 +76,7 @@ def plain(model: mujoco.MjModel, angle: float, physics_steps: int) -> mujoco.MjD
   return data
 
 
-def test_motion_is_that_of_mujoco(engine: Engine):
+def test_motion_is_that_of_mujoco(engine: Driven):
   states = run(engine, begin(engine), 40)  # the ball has hit the floor by then
   for world in range(WORLDS):
     expected = plain(engine.model, 0.1 * world, 80)
@@ -61,20 +86,24 @@ def test_motion_is_that_of_mujoco(engine: Engine):
   assert states.qpos[-1, 0, 2] < 0.12  # it really did
 
 
-def test_sensors_are_of_the_state_before_the_last_physics_step(engine: Engine):
+def test_sensors_are_of_the_state_before_the_last_physics_step(engine: Driven):
   state = begin(engine)
   angle = Sensors(engine.model)
   np.testing.assert_allclose(angle(state.sensordata, "angle")[:, 0], state.qpos[:, 7], atol=1e-6)
   after = jax.tree.map(lambda leaf: leaf[-1], run(engine, state, 3))
   before = plain(engine.model, 0.0, 5)
-  np.testing.assert_allclose(angle(after.sensordata, "angle")[0], before.qpos[7], atol=1e-5)
-  np.testing.assert_allclose(angle(after.sensordata, "place")[0], before.qpos[:3], atol=1e-5)
+  np.testing.assert_allclose(
+    angle(jnp.asarray(after.sensordata), "angle")[0], before.qpos[7], atol=1e-5
+  )
+  np.testing.assert_allclose(
+    angle(jnp.asarray(after.sensordata), "place")[0], before.qpos[:3], atol=1e-5
+  )
 
 
-def test_controls_change_within_a_control_step(engine: Engine):
+def test_controls_change_within_a_control_step(engine: Driven):
   state = begin(engine)
   changing = jnp.tile(jnp.array([[0.0], [1.0]]), (WORLDS, 1, 1))
-  after = jax.jit(jax.vmap(lambda s, c: engine.step(s, c, {})))(state, changing)
+  after = engine.step(state, changing, nominal(engine.model))
   data = plain(engine.model, 0.0, 0)
   for control in (0.0, 1.0):
     data.ctrl[:] = control
@@ -82,7 +111,7 @@ def test_controls_change_within_a_control_step(engine: Engine):
   np.testing.assert_allclose(after.qvel[0], data.qvel, atol=1e-4)
 
 
-def test_a_world_that_begins_anew_moves_as_one_that_never_did_anything_else(engine: Engine):
+def test_a_world_that_begins_anew_moves_as_one_that_never_did_anything_else(engine: Driven):
   first = begin(engine)
   later = jax.tree.map(lambda leaf: leaf[-1], run(engine, first, 40))
   restarted = jnp.arange(WORLDS) % 2 == 0
@@ -99,53 +128,55 @@ def test_a_world_that_begins_anew_moves_as_one_that_never_did_anything_else(engi
     np.testing.assert_allclose(of_mixed[:, 1::2], getattr(went_on, name)[:, 1::2], atol=1e-5)
 
 
-def test_every_world_has_its_own_model(engine: Engine):
-  masses = jnp.tile(jnp.asarray(engine.model.body_mass, jnp.float32), (WORLDS, 1))
-  gains = jnp.tile(jnp.asarray(engine.model.actuator_gainprm, jnp.float32), (WORLDS, 1, 1))
+def test_every_world_has_its_own_model(engine: Driven):
+  own = nominal(engine.model)
   parameters = {
-    "body_mass": masses.at[2, 2].set(2.0),
-    "actuator_gainprm": gains.at[1, 0, 0].set(5.0),
+    "body_mass": own["body_mass"].at[2, 2].set(2.0),
+    "actuator_gainprm": own["actuator_gainprm"].at[1, 0, 0].set(5.0),
   }
   states = run(engine, begin(engine, parameters), 10, parameters)
-  nominal = run(engine, begin(engine), 10)
+  alike = run(engine, begin(engine), 10)
   for world, is_changed in enumerate((False, True, True, False)):
-    same = np.allclose(states.qpos[-1, world], nominal.qpos[-1, world], atol=1e-5)
+    same = np.allclose(states.qpos[-1, world], alike.qpos[-1, world], atol=1e-5)
     assert same != is_changed
   model = mujoco.MjModel.from_xml_string(SMALL)
   model.actuator_gainprm[0, 0] = 5.0
   np.testing.assert_allclose(states.qpos[-1, 1], plain(model, 0.1, 20).qpos, atol=1e-4)
 
 
-def test_parameters_can_change_from_step_to_step(engine: Engine):
+def test_parameters_can_change_from_step_to_step(engine: Driven):
   """What a world was given before must not linger in an engine's scratch space."""
-  light = jnp.tile(jnp.asarray(engine.model.body_mass, jnp.float32), (WORLDS, 1))
-  heavy = light.at[:, 2].mul(4.0)
-  state = begin(engine, {"body_mass": light})
-  first = run(engine, state, 5, {"body_mass": light})
-  other = run(engine, state, 5, {"body_mass": heavy})
-  again = run(engine, state, 5, {"body_mass": light})
+  light = nominal(engine.model)
+  heavy = {**light, "body_mass": light["body_mass"].at[:, 2].mul(4.0)}
+  state = begin(engine)
+  first, other, again = (run(engine, state, 5, given) for given in (light, heavy, light))
   np.testing.assert_array_equal(first.qpos, again.qpos)
   assert not np.allclose(first.qpos, other.qpos, atol=1e-5)
 
 
-def test_one_world_and_two_batch_axes_work_too(engine: Engine):
+def test_one_world_and_two_batch_axes_work_too(engine: Driven):
   state = begin(engine)
-  controls = jnp.full((engine.substeps, 1), 0.5)
-  step = jax.jit(lambda state: engine.step(state, controls, {}))
-  one = step(jax.tree.map(lambda leaf: leaf[1], state))
+  expected = run(engine, state, 1)
+  controls = jnp.full((engine.engine.substeps, 1), 0.5)
+
+  def step(state: PhysicsState) -> PhysicsState:
+    return engine.engine.step(state, controls, {})
+
+  one = jax.jit(step)(jax.tree.map(lambda leaf: leaf[1], state))
   grid = jax.tree.map(lambda leaf: leaf.reshape(2, 2, *leaf.shape[1:]), state)
-  square = jax.jit(jax.vmap(jax.vmap(lambda state: engine.step(state, controls, {}))))(grid)
-  np.testing.assert_allclose(one.qpos, square.qpos[0, 1], atol=1e-6)
-  np.testing.assert_allclose(one.sensordata, square.sensordata[0, 1], atol=1e-4)
+  square = jax.jit(jax.vmap(jax.vmap(step)))(grid)
+  for state in (one, jax.tree.map(lambda leaf: leaf[0, 1], square)):
+    np.testing.assert_allclose(state.qpos, expected.qpos[0, 1], atol=1e-6)
+    np.testing.assert_allclose(state.sensordata, expected.sensordata[0, 1], atol=1e-4)
 
 
-def test_the_same_bits_every_time(engine: Engine):
+def test_the_same_bits_every_time(engine: Driven):
   first, second = (run(engine, begin(engine), 20) for _ in range(2))
   np.testing.assert_array_equal(first.qpos, second.qpos)
   np.testing.assert_array_equal(first.sensordata, second.sensordata)
 
 
-def test_a_world_that_blows_up_is_not_finite_and_alone(engine: Engine):
+def test_a_world_that_blows_up_is_not_finite_and_alone(engine: Driven):
   state = begin(engine)
   state = state._replace(qvel=state.qvel.at[1, 0].set(jnp.inf))
   after = jax.tree.map(lambda leaf: leaf[-1], run(engine, state, 3))
@@ -156,7 +187,7 @@ def test_a_world_that_blows_up_is_not_finite_and_alone(engine: Engine):
   )
 
 
-def test_nothing_is_lost_here(engine: Engine):
+def test_nothing_is_lost_here(engine: Driven):
   assert not run(engine, begin(engine), 40).overflow.any()
 
 

@@ -1,0 +1,161 @@
+"""A Unitree H1 learns to walk on command: PPO, domain randomisation, C MuJoCo or an accelerator.
+
+  jaxskills train h1/velocity:quick
+  jaxskills train h1/velocity:full
+
+The actor sees the 41 numbers that Unitree's own deployment of the robot sees, noisy and up to
+20 ms late; the critic sees the truth too. Ten leg joints are controlled, arms and waist held.
+Masses, friction, motors and gains differ from world to world, and every five seconds or so
+something pushes.
+The physics engine is one word: `--config.engine=native`, `mjx` or `warp`; `auto` takes what suits
+the device.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxskills.config import restore, to_plain
+from jaxskills.envs.h1.make import Variation
+from jaxskills.envs.h1.rewards import WEIGHTS
+from jaxskills.envs.h1.velocity import LEGS, Commands, Disturbances
+from jaxskills.errors import UserError
+from jaxskills.experiments import on_policy as shared
+from jaxskills.experiments.h1 import results as figures_of
+from jaxskills.experiments.h1.worlds import make_env
+from jaxskills.training import loop, summary
+from jaxskills.training.run_state import BuildStage
+from jaxskills.training.workdir import Workdir, open_workdir, read_config
+
+EXPERIMENT = "h1/velocity"
+PRESETS = {
+  "quick": "walks on command, legs only; 2 CPU cores, minutes",
+  "full": "sideways and faster too, all joints; wants an accelerator",
+}
+_ALL_JOINTS = tuple(range(19))
+
+
+def get_config(preset: str = "quick") -> ConfigDict:
+  """The configuration of a preset; every number of the run is in it.
+
+  Raises:
+    ValueError: if there is no such preset.
+  """
+  if preset not in PRESETS:
+    raise ValueError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
+  config = ConfigDict(
+    {
+      "seed": 0,
+      "engine": "auto",
+      "task": {
+        "controlled": LEGS,
+        "action_scale": 0.25,
+        "history": 1,
+        "clock_seconds": 0.8,
+        "substeps": 4,
+        "randomize": True,
+      },
+      "commands": Commands()._asdict(),
+      "disturbances": Disturbances()._asdict(),
+      "variation": Variation()._asdict(),
+      "reward": dict(WEIGHTS),
+      **shared.groups(),
+    }
+  )
+  config.ppo.entropy = 0.003  # with more, exploration stays so wide that tracking suffers
+  config.rl.env_steps = 14_000_000
+  if preset == "full":
+    config.task.controlled = _ALL_JOINTS
+    config.task.history = 3
+    config.commands.update(forward=(-0.5, 1.5), sideways=(-0.4, 0.4), yaw_rate=(-1.0, 1.0))
+    config.ppo.hidden = (512, 256, 128)
+    config.rl.update(worlds=4096, env_steps=200_000_000, evaluate_every_steps=10_000_000)
+    config.rl.reset_pool = 1024
+    config.rl.reset_refresh = 128
+  config.lock()
+  return config
+
+
+def train(
+  config: ConfigDict, workdir: Path, *, preset: str, overwrite: bool = False
+) -> dict[str, Any]:
+  """Runs or resumes the experiment and writes its summary and report.
+
+  Args:
+    config: from `get_config`, with overrides.
+    workdir: the run's folder.
+    preset: that the configuration began as.
+    overwrite: discard what is in the folder.
+
+  Returns:
+    What `summary.json` holds.
+  """
+  run = {
+    "experiment": EXPERIMENT,
+    "preset": preset,
+    "seed": config.seed,
+    "config": to_plain(config),
+  }
+  check(config)
+  with open_workdir(workdir, run, overwrite=overwrite) as folder:
+    results, reports = loop.run_stages(folder, make_stages(config), config.seed)
+    figures = figures_of.figures(config, results[shared.STAGE], folder)
+    written = summary.write(folder, run, figures, reports, shared.STAGE)
+    figures_of.write_report(folder)
+  return written
+
+
+def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
+  """Evaluates the policy of a finished run with fresh episodes.
+
+  Args:
+    workdir: of a finished run.
+    episodes: how many.
+    video: also film one into the run's report.
+  """
+  config = run_config(workdir)
+  folder = Workdir(Path(workdir).expanduser().resolve())
+  results, _ = loop.load_results(folder.path, make_stages(config))
+  params = results[shared.STAGE]
+  config.rl.eval_episodes = episodes
+  seed = figures_of.EVALUATION_SEED + 1  # not the episodes that the run itself was judged by
+  figures = figures_of.evaluate(config, params, seed)
+  if video:
+    figures_of.record(config, params, folder)
+    figures_of.write_report(folder)
+  return figures
+
+
+def make_stages(config: ConfigDict) -> list[tuple[str, BuildStage]]:
+  """The one stage of the run."""
+
+  def build(results: Mapping[str, Any]) -> Any:
+    del results
+    headline = ("eval/fall_rate", "eval/velocity_error", "step/velocity_error", "episode/length")
+    env = make_env(config, config.rl.worlds)
+    return shared.make_stage(config, env, figures_of.evaluator(config), headline)
+
+  return [(shared.STAGE, build)]
+
+
+def run_config(workdir: Path) -> ConfigDict:
+  """The configuration of a run in a folder.
+
+  Raises:
+    UserError: if there is no run, or one of a version with other keys, naming them.
+  """
+  return restore(read_config(workdir).get("config"), get_config(), workdir)
+
+
+def check(config: ConfigDict) -> None:
+  """Refuses what cannot be run before anything is made.
+
+  Raises:
+    UserError: naming what is wrong.
+  """
+  try:
+    shared.check(config, make_env(config, config.rl.worlds))
+  except ValueError as error:
+    raise UserError(str(error)) from error

@@ -1,0 +1,46 @@
+"""The walking H1's world as a configuration describes it."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxskills.envs.h1.make import Variation, make_h1_velocity
+from jaxskills.envs.h1.velocity import Commands, Disturbances, H1Velocity
+
+
+def make_env(config: ConfigDict, worlds: int, **changes: Any) -> H1Velocity:
+  """One world as configured, with an engine that is ready for `worlds` of them.
+
+  Args:
+    config: the experiment's.
+    worlds: stepped together at most.
+    changes: arguments of `make_h1_velocity` that take the configuration's place.
+  """
+  task = config.task
+  arguments: dict[str, Any] = {
+    "engine": config.engine,
+    "worlds": worlds,
+    "substeps": task.substeps,
+    "variation": Variation(**_tuples(config.variation)) if task.randomize else None,
+    "commands": Commands(**_tuples(config.commands)),
+    "disturbances": Disturbances(**config.disturbances),
+    "controlled": tuple(task.controlled),
+    "history": task.history,
+    "reward_weights": dict(config.reward),
+    "action_scale": task.action_scale,
+    "clock_seconds": task.clock_seconds,
+  }
+  return make_h1_velocity(**{**arguments, **changes})
+
+
+def whole_commands(config: ConfigDict) -> Commands:
+  """The commands at the end of their curriculum, pushes likewise."""
+  return Commands(**_tuples(config.commands))._replace(first_level=1.0)
+
+
+def _tuples(group: ConfigDict) -> dict[str, Any]:
+  """A group's values, lists as tuples."""
+  return {
+    name: tuple(value) if isinstance(value, list | tuple) else value
+    for name, value in group.items()
+  }

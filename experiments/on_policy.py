@@ -1,0 +1,152 @@
+"""What the PPO experiments share: worlds around an environment, and the one stage of such a run."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from jaxskills.envs.base import Env
+from jaxskills.envs.wrappers.auto_reset import AutoReset
+from jaxskills.envs.wrappers.episode import EpisodeLimit, EpisodeStatistics
+from jaxskills.envs.wrappers.quarantine import Quarantine
+from jaxskills.learners.ppo import PpoParams, make_ppo
+from jaxskills.learners.ppo_config import PpoConfig
+from jaxskills.learners.ppo_config import check as check_ppo
+from jaxskills.physics import memory
+from jaxskills.training import on_policy
+from jaxskills.training.on_policy import OnPolicyConfig, OnPolicyState
+from jaxskills.training.run_state import Stage
+from jaxskills.types import Metrics
+
+STAGE = "rl/ppo"
+_ROLLOUT_COPIES = 5  # of observations: now, next, both normalised, and shuffled
+
+
+def groups() -> dict[str, dict[str, Any]]:
+  """The groups of a configuration that every such experiment has, with their defaults.
+
+  The learner's are those of `PpoConfig`.
+  """
+  return {
+    "rl": {
+      "env_steps": 10_000_000,
+      "worlds": 1024,
+      "unroll": 24,
+      "iterations_per_chunk": 10,
+      "episode_steps": 1000,
+      "reset_pool": 256,
+      "reset_refresh": 32,
+      "evaluate_every_steps": 1_000_000,
+      "eval_episodes": 100,
+      "eval_steps": 500,
+    },
+    "ppo": {name: _plain(value) for name, value in PpoConfig()._asdict().items()},
+  }
+
+
+def ppo_config(config: ConfigDict) -> PpoConfig:
+  """The learner's numbers."""
+  fields = {name: config.ppo[name] for name in PpoConfig._fields}
+  for name in ("actor_inputs", "critic_inputs", "hidden"):
+    fields[name] = tuple(fields[name])
+  return PpoConfig(**fields)
+
+
+def loop_config(config: ConfigDict) -> OnPolicyConfig:
+  """Sizes of the loop."""
+  return OnPolicyConfig(config.rl.worlds, config.rl.unroll, config.rl.iterations_per_chunk)
+
+
+def check(config: ConfigDict, env: Any) -> None:
+  """Refuses what cannot be run, worlds that do not fit into memory among it.
+
+  Args:
+    config: with the groups of `groups`.
+    env: one world, with the `engine` that steps it.
+
+  Raises:
+    UserError: if there are more worlds than fit, with the number that does.
+    ValueError: naming the numbers that do not go together.
+  """
+  for name in ("eval_episodes", "eval_steps", "env_steps", "evaluate_every_steps"):
+    if config.rl[name] < 1:
+      raise ValueError(f"config.rl.{name} must be at least 1, not {config.rl[name]}")
+  on_policy.check(loop_config(config))
+  if config.rl.unroll % config.ppo.minibatches:
+    raise ValueError(
+      f"a rollout of {config.rl.unroll} steps cannot be dealt to {config.ppo.minibatches} "
+      "minibatches; choose a multiple"
+    )
+  make_worlds(config, env)
+  check_ppo(ppo_config(config), env.spec())
+  world = jax.eval_shape(env.reset, jax.random.key(0))
+  fields = tuple(getattr(world.data, "parameters", ()))
+  seen = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(world.obs))
+  rollout = _ROLLOUT_COPIES * config.rl.unroll * seen
+  needed = memory.bytes_per_world(env.engine.model, env.engine.name, fields) + rollout
+  memory.check_worlds(config.rl.worlds, needed, memory.available_memory(jax.devices()[0]))
+
+
+def make_worlds(config: ConfigDict, env: Env) -> AutoReset:
+  """Worlds that begin anew by themselves."""
+  limited = EpisodeLimit(env, config.rl.episode_steps)
+  counted = EpisodeStatistics(Quarantine(limited))
+  return AutoReset(counted, config.rl.reset_pool, config.rl.reset_refresh)
+
+
+def make_stage(
+  config: ConfigDict,
+  env: Env,
+  evaluate: Callable[[PpoParams], Metrics],
+  headline: tuple[str, ...],
+) -> Stage:
+  """The stage that trains PPO in `env`; its result is `PpoParams`.
+
+  Args:
+    config: with the groups of `groups`.
+    env: one world.
+    evaluate: traceable, of the parameters so far.
+    headline: metrics that progress lines show.
+  """
+  worlds = make_worlds(config, env)
+  sizes = loop_config(config)
+  learner = make_ppo(ppo_config(config), env.spec())
+  loop = on_policy.make_on_policy(sizes, worlds, learner)
+  per_chunk = sizes.worlds * sizes.unroll * sizes.iterations_per_chunk
+
+  def judge(state: OnPolicyState) -> Metrics:
+    return evaluate(state.learner.params)
+
+  return Stage(
+    name=STAGE,
+    init=loop.init,
+    chunk=lambda state, data: loop.chunk(state),
+    chunks=max(1, round(config.rl.env_steps / per_chunk)),
+    per_chunk=per_chunk,
+    unit="environment steps",
+    finish=lambda state: state.learner.params,
+    counters=lambda state: {"env_steps": state.env_steps, "updates": state.updates},
+    evaluate=judge,
+    evaluate_every=max(1, round(config.rl.evaluate_every_steps / per_chunk)),
+    headline=headline,
+    shardings=on_policy.place,
+  )
+
+
+def make_policy(
+  config: ConfigDict, env: Env
+) -> Callable[[PpoParams, Any, jax.Array | None], jax.Array]:
+  """`(parameters, one observation, key or None) -> actions [1, action]`, for `rollouts.play`."""
+  learner = make_ppo(ppo_config(config), env.spec())
+
+  def plan(params: PpoParams, observation: Any, key: jax.Array | None = None) -> jax.Array:
+    batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], observation)
+    return learner.act(params, batch, key)
+
+  return plan
+
+
+def _plain(value: Any) -> Any:
+  return tuple(value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,1 @@
+"""The Unitree H1: worlds in which it has something to learn."""

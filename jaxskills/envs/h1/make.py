@@ -1,0 +1,113 @@
+"""Puts a walking H1 together: model, engine, and what differs from world to world."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from jaxskills.assets.h1 import H1, h1_model
+from jaxskills.envs.h1.rewards import WEIGHTS
+from jaxskills.envs.h1.velocity import LEGS, Commands, Disturbances, H1Velocity
+from jaxskills.physics import randomization as vary
+from jaxskills.physics.engine import make_engine
+from jaxskills.physics.randomization import Randomizer
+
+
+class Variation(NamedTuple):
+  """Ranges of what every world has of its own, as factors unless a unit is given.
+
+  The ranges span what published deployments of the H1 train with (unitree_rl_gym: friction .1 to
+  1.25, added mass -1 to 3 kg), a little narrower in friction.
+
+  Attributes:
+    friction: of the soles, sliding.
+    mass: of every link, each its own factor.
+    payload: added to the torso, kg.
+    center_of_mass: shift of the torso's, half width along each axis, m.
+    motor_strength: of every motor, its own; gains and torque limit alike.
+    stiffness: of the servos' kp.
+    damping: of the servos' kd.
+    joint_damping: passive damping of the joints.
+    armature: of the joints.
+  """
+
+  friction: tuple[float, float] = (0.4, 1.25)
+  mass: tuple[float, float] = (0.9, 1.1)
+  payload: tuple[float, float] = (-1.0, 3.0)
+  center_of_mass: float = 0.03
+  motor_strength: tuple[float, float] = (0.9, 1.1)
+  stiffness: tuple[float, float] = (0.9, 1.1)
+  damping: tuple[float, float] = (0.9, 1.1)
+  joint_damping: tuple[float, float] = (0.8, 1.2)
+  armature: tuple[float, float] = (0.9, 1.1)
+
+
+VARIATION, COMMANDS, DISTURBANCES = Variation(), Commands(), Disturbances()
+SOLES = tuple(name for foot in H1.foot_geoms for name in foot)
+
+
+def make_randomizer(variation: Variation) -> Randomizer:
+  """All of it, drawn anew for every start."""
+  return vary.combine(
+    vary.friction(variation.friction, geoms=SOLES),
+    vary.mass(scale=variation.mass),
+    vary.payload(kg=variation.payload, body="torso_link"),
+    vary.center_of_mass(variation.center_of_mass, body="torso_link"),
+    vary.motor_strength(variation.motor_strength),
+    vary.gains(variation.stiffness, variation.damping),
+    vary.joint_damping(variation.joint_damping),
+    vary.armature(variation.armature),
+  )
+
+
+def make_h1_velocity(
+  engine: str = "auto",
+  *,
+  worlds: int = 1,
+  threads: int | None = None,
+  substeps: int = 4,
+  variation: Variation | None = VARIATION,
+  commands: Commands = COMMANDS,
+  disturbances: Disturbances = DISTURBANCES,
+  controlled: tuple[int, ...] = LEGS,
+  action_scale: float = 0.25,
+  clock_seconds: float = 0.8,
+  history: int = 1,
+  reward_weights: Mapping[str, float] = WEIGHTS,
+) -> H1Velocity:
+  """Builds the environment.
+
+  Args:
+    engine: "native", "mjx", "warp", or "auto" for what suits the device.
+    worlds: that are stepped together at most.
+    threads: of "native"; all cores if None.
+    substeps: physics steps in a control step of 1 / `H1.control_hz` s.
+    variation: what differs from world to world; nothing if None.
+    commands: what is asked of the robot.
+    disturbances: noise, latency, pushes.
+    controlled: indices into `H1.joints` of the joints that the action moves.
+    action_scale: displacement of a joint's target by an action of 1, rad; Unitree's own.
+    clock_seconds: period of the gait clock; Unitree's own.
+    history: measurements that the actor sees, newest first.
+    reward_weights: by name, of `rewards.TERMS`.
+
+  Raises:
+    UserError: for an engine that is unknown or not installed.
+    ValueError: for numbers that do not fit together.
+  """
+  timestep = 1.0 / (H1.control_hz * substeps)
+  if disturbances.latency_seconds > substeps * timestep:
+    raise ValueError(
+      f"a latency of {disturbances.latency_seconds} s is more than a control step of "
+      f"{substeps * timestep} s"
+    )
+  model = h1_model(timestep=timestep, looks=False)
+  return H1Velocity(
+    make_engine(engine, model, substeps, worlds=worlds, threads=threads),
+    controlled=controlled,
+    action_scale=action_scale,
+    clock_seconds=clock_seconds,
+    history=history,
+    commands=commands,
+    disturbances=disturbances,
+    randomizer=None if variation is None else make_randomizer(variation),
+    reward_weights=reward_weights,
+  )
