@@ -1,0 +1,1 @@
+"""The Franka Panda: reaching, and lifting a cube."""

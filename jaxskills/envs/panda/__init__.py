@@ -1,0 +1,1 @@
+"""The Franka Panda on a table: worlds in which it reaches and lifts."""
