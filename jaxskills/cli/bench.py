@@ -1,50 +1,167 @@
-"""Run a benchmark against its peers and print the median ratios."""
+"""Run a benchmark against its peers and print the median ratios.
+
+A robot's environment is measured on every physics engine that is named, stage by stage:
+
+  jaxskills bench h1/velocity --engines=native,mjx --envs=64,512 --png=h1.png
+"""
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxskills.cli import catalog
+from jaxskills.cli.arguments import positive
 from jaxskills.cli.figures import format_figure
+from jaxskills.config import apply_overrides
+from jaxskills.errors import UserError
 from jaxskills.training.storage import disk_faults, write_atomically
 
-_COLUMNS = ("name", "value", "unit", "peer", "ratio")
+_COLUMNS = {name: name for name in ("name", "value", "unit", "peer", "ratio")}
+_OF_ROBOTS = ("engines", "envs", "stages", "peer", "peer_python", "peer_envs", "seconds", "rounds")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Declares the arguments of `jaxskills bench`."""
+  parser.set_defaults(takes_overrides=True)
   parser.add_argument("target", metavar="TARGET", help="'jaxskills list' names them all")
   parser.add_argument("--json", type=Path, metavar="FILE", help="also write machine and rows here")
+  robots = parser.add_argument_group(
+    "robots", "for experiments that are benchmarks, such as h1/velocity; --config.KEY=VALUE too"
+  )
+  robots.add_argument("--engines", type=_names, metavar="A,B", help="native, mjx, warp (auto)")
+  robots.add_argument("--envs", type=_numbers, metavar="N,M", help="worlds (64,512,4096)")
+  robots.add_argument(
+    "--stages", type=_names, metavar="A,B", help="engine, environment, policy, training (all)"
+  )
+  robots.add_argument("--peer", metavar="NAME", help="also compare with playground or brax")
+  robots.add_argument(
+    "--peer-python", type=Path, metavar="PATH", help="Python of Brax's own virtual environment"
+  )
+  robots.add_argument(
+    "--peer-envs", type=positive, metavar="N", help="worlds of that comparison (the experiment's)"
+  )
+  robots.add_argument("--seconds", type=_seconds, help="that a turn lasts at least (2)")
+  robots.add_argument("--rounds", type=positive, help="turns of each contender (5)")
+  robots.add_argument("--png", type=Path, metavar="FILE", help="also draw the result here")
 
 
 def run(args: argparse.Namespace) -> int:
-  """Measures, prints the rows and writes them if asked to."""
+  """Measures, prints the tables, writes and draws them if asked to; 1 if the benchmark failed."""
   from jaxskills.training.runtime import configure_jax
 
   configure_jax()
-  benchmark = catalog.load_benchmark(args.target)
+  benchmark: Any = catalog.load_benchmark(args.target)
+  is_robot = hasattr(benchmark, "TARGETS")
+  if not is_robot:
+    _refuse_robots_options(args)
   try:
-    result = benchmark.measure()
+    result = _measure_robot(benchmark, args) if is_robot else benchmark.measure()
   except ModuleNotFoundError as error:
     raise catalog.missing_extra(error, "bench") from error
   print("  ".join(f"{name} {value}" for name, value in result["machine"].items()))
-  for line in table(result["rows"]):
-    print(line)
+  if is_robot:
+    for part, columns in benchmark.TABLES.items():
+      if result[part]:
+        print("", *table(result[part], columns, _format_wide), sep="\n")
+  else:
+    print(*table(result["rows"]), sep="\n")
+  for refusal in result.get("refused", ()):
+    print(f"not measured: {refusal['engine']}: {refusal['reason']}")
   if args.json:
-    with disk_faults(f"write {args.json}"):
-      args.json.parent.mkdir(parents=True, exist_ok=True)
-      write_atomically(args.json, (json.dumps(result, indent=2) + "\n").encode())
+    content = (json.dumps(result, indent=2) + "\n").encode()
+    _write(args.json, lambda: write_atomically(args.json, content))
+  if args.png:
+    _write(args.png, lambda: benchmark.draw(result, args.png))
+  if faults := result.get("faults"):
+    print(f"jaxskills: the benchmark failed: {'; '.join(faults)}", file=sys.stderr)
+    return 1
   return 0
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-  """Aligned lines, one a row, under the names of the columns."""
-  cells = [list(_COLUMNS)]
-  cells += [[format_figure(row.get(column, "-")) for column in _COLUMNS] for row in rows]
-  widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
+def table(
+  rows: Sequence[Mapping[str, Any]],
+  columns: Mapping[str, str] = _COLUMNS,
+  show: Callable[[Any], str] = format_figure,
+) -> list[str]:
+  """Aligned lines, one a row, under headings.
+
+  Args:
+    rows: what to show.
+    columns: from heading to key; `-` stands where a row has no such key, or None.
+    show: of a value.
+  """
+  cells = [list(columns)]
+  for row in rows:
+    values = [row.get(key) for key in columns.values()]
+    cells.append(["-" if value is None else show(value) for value in values])
+  widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
   return [
-    "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-    for row in cells
+    "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    for line in cells
   ]
+
+
+def _measure_robot(benchmark: Any, args: argparse.Namespace) -> dict[str, Any]:
+  """The result of an experiment that is a benchmark."""
+  entry, preset = catalog.find_experiment(args.target)
+  experiment: Any = catalog.load_experiment(entry)
+  config = apply_overrides(experiment.get_config(preset), args.overrides)
+  target = benchmark.Target(f"{entry.name}:{preset}", config, experiment.make_env)
+  chosen = {name: getattr(args, name) for name in ("engines", "envs") if getattr(args, name)}
+  amount = {
+    name: getattr(args, name)
+    for name in ("stages", "seconds", "rounds")
+    if getattr(args, name) is not None
+  }
+  if args.peer is None and (args.peer_python or args.peer_envs):
+    raise UserError("--peer-python and --peer-envs are for a --peer, such as --peer=brax")
+  peer = benchmark.Peer(args.peer, args.peer_python, args.peer_envs) if args.peer else None
+  return benchmark.measure(target, **chosen, peer=peer, settings=benchmark.Settings(**amount))
+
+
+def _refuse_robots_options(args: argparse.Namespace) -> None:
+  given = [f"--{name.replace('_', '-')}" for name in (*_OF_ROBOTS, "png") if getattr(args, name)]
+  if ":" in args.target:
+    raise UserError(f"benchmark {args.target.partition(':')[0]} has no presets")
+  if given := [*given, *args.overrides]:
+    raise UserError(f"'jaxskills bench {args.target}' takes no {given[0]}")
+
+
+def _write(path: Path, write: Callable[[], Any]) -> None:
+  with disk_faults(f"write {path}"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write()
+
+
+def _format_wide(value: Any) -> str:
+  """Rates in full, shares in two digits, a range as two figures."""
+  if isinstance(value, list | tuple):
+    return "-".join(_format_wide(end) for end in value)
+  if isinstance(value, float):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+  return str(value)
+
+
+def _names(text: str) -> list[str]:
+  names = [name.strip() for name in text.split(",")]
+  if not all(names):
+    raise argparse.ArgumentTypeError(f"must be names with commas between them, got '{text}'")
+  return names
+
+
+def _numbers(text: str) -> list[int]:
+  return [positive(part.strip()) for part in text.split(",")]
+
+
+def _seconds(text: str) -> float:
+  try:
+    value = float(text)
+  except ValueError:
+    value = math.nan
+  if not (math.isfinite(value) and value >= 0.0):
+    raise argparse.ArgumentTypeError(f"must be a number of seconds, got '{text}'")
+  return value

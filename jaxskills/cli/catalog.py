@@ -1,15 +1,15 @@
 """Finds experiments and benchmarks by name, without importing them until one is wanted.
 
 An experiment is a file `experiments/<paper>/<name>.py` that assigns `PRESETS`; a benchmark is a
-file `benchmarks/<name>.py` that defines `measure`. Both are found by reading the syntax tree, so
-that listing them does not wait for JAX.
+file `benchmarks/<name>.py` that defines `measure`, or an experiment that such a file names in its
+`TARGETS`. All are found by reading the syntax tree, so that listing them does not wait for JAX.
 """
 
 import ast
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from ml_collections import ConfigDict
 
@@ -48,7 +48,11 @@ class Experiment(Protocol):
 
 
 class Benchmark(Protocol):
-  """What the command line expects of a module under `benchmarks/`."""
+  """What the command line expects of a module under `benchmarks/`.
+
+  One that measures experiments has `TARGETS`, their names, a literal; `benchmarks/robots.py` is the
+  one there is, and `cli/bench.py` says what else it has.
+  """
 
   def measure(self) -> Mapping[str, Any]:
     """Returns `{"machine": {...}, "rows": [{"name", "value", "unit", "peer", "ratio", ...}]}`."""
@@ -56,17 +60,34 @@ class Benchmark(Protocol):
 
 
 class Entry(NamedTuple):
-  """A file of the catalogue, as its source describes it.
+  """An experiment, as its source describes it.
 
   Attributes:
-    name: `spirl/maze`; for benchmarks `maze`.
+    name: `spirl/maze`.
     title: first line of its docstring.
-    presets: description of each preset; empty for benchmarks.
+    presets: description of each preset.
   """
 
   name: str
   title: str
   presets: dict[str, str]
+
+
+class BenchmarkEntry(NamedTuple):
+  """Something that can be measured.
+
+  Attributes:
+    name: `maze`, or that of an experiment.
+    title: first line of the docstring of the file that measures it.
+    module: that file's name, without suffix.
+  """
+
+  name: str
+  title: str
+  module: str
+
+
+_AnyEntry = TypeVar("_AnyEntry", Entry, BenchmarkEntry)
 
 
 def experiments() -> dict[str, Entry]:
@@ -81,14 +102,15 @@ def experiments() -> dict[str, Entry]:
   return dict(sorted(found.items()))
 
 
-def benchmarks() -> dict[str, Entry]:
+def benchmarks() -> dict[str, BenchmarkEntry]:
   """All benchmarks by name, in alphabetical order."""
   found = {}
   for root in map(Path, jaxskills.benchmarks.__path__):
     for path in root.glob("*.py"):
       tree = ast.parse(path.read_text(encoding="utf-8"))
       if any(isinstance(node, ast.FunctionDef) and node.name == "measure" for node in tree.body):
-        found[path.stem] = Entry(path.stem, _title(tree), {})
+        for name in _literal(tree, "TARGETS", path) or [path.stem]:
+          found[name] = BenchmarkEntry(name, _title(tree), path.stem)
   return dict(sorted(found.items()))
 
 
@@ -116,14 +138,14 @@ def load_experiment(entry: Entry) -> Experiment:
 
 
 def load_benchmark(name: str) -> Benchmark:
-  """Imports a benchmark by name.
+  """Imports what measures a benchmark, given its name, `:preset` or none.
 
   Raises:
     UserError: if there is none of that name, or a package that it compares against is missing.
   """
-  entry = _find(name, benchmarks(), "benchmark")
+  entry = _find(name.partition(":")[0], benchmarks(), "benchmark")
   try:
-    return cast(Benchmark, importlib.import_module(f"jaxskills.benchmarks.{entry.name}"))
+    return cast(Benchmark, importlib.import_module(f"jaxskills.benchmarks.{entry.module}"))
   except ModuleNotFoundError as error:
     raise missing_extra(error, "bench") from error
 
@@ -146,7 +168,7 @@ def experiment_of_run(workdir: Path) -> Entry:
   return _find(name, experiments(), "experiment")
 
 
-def _find(name: str, entries: Mapping[str, Entry], kind: str) -> Entry:
+def _find(name: str, entries: Mapping[str, _AnyEntry], kind: str) -> _AnyEntry:
   if name in entries:
     return entries[name]
   hint = nearest(name, list(entries)) or f"; there are: {', '.join(entries) or 'none'}"
@@ -159,16 +181,25 @@ def _title(tree: ast.Module) -> str:
 
 def _presets(tree: ast.Module, path: Path) -> dict[str, str]:
   """Value of the module-level assignment to `PRESETS`, empty where there is none."""
+  try:
+    return dict(_literal(tree, "PRESETS", path) or {})
+  except TypeError:
+    raise ValueError(f"{path}: PRESETS must be a dictionary") from None
+
+
+def _literal(tree: ast.Module, name: str, path: Path) -> Any:
+  """Value of a module-level assignment, None where there is none."""
   for node in tree.body:
     match node:
-      case ast.Assign(targets=[ast.Name("PRESETS")], value=value):
+      case ast.Assign(targets=[ast.Name(found)], value=value) if found == name:
         pass
-      case ast.AnnAssign(target=ast.Name("PRESETS"), value=ast.expr() as value):
+      case ast.AnnAssign(target=ast.Name(found), value=ast.expr() as value) if found == name:
         pass
       case _:
         continue
     try:
-      return dict(ast.literal_eval(value))
+      return ast.literal_eval(value)
     except (ValueError, TypeError):
-      raise ValueError(f"{path}: PRESETS must be a dictionary written out in full") from None
-  return {}
+      kind = "dictionary" if name == "PRESETS" else "tuple"
+      raise ValueError(f"{path}: {name} must be a {kind} written out in full") from None
+  return None

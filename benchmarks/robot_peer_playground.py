@@ -1,0 +1,224 @@
+"""MuJoCo Playground's environments as they are stepped: the real ones, or their loop on our model.
+
+Playground 0.2.0 holds the whole of `mjx.Data` as its state, repeats `mjx.step` with one control in
+a scan for a control step, and has Brax's wrappers vectorise, count steps, and put a finished world
+back to its first state with a `where` over all of it. `stepped` does just that with our model: no
+randomisation, no noise, no latency, no curriculum, and a reward of one line.
+"""
+
+import copy
+import importlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import brax.envs.base as brax_base
+import jax
+import jax.numpy as jnp
+import mujoco
+from brax.envs.wrappers import training as brax_wrappers
+from jaxtyping import Array, Float, Int
+from mujoco import mjx
+
+from jaxskills.benchmarks.robot_worlds import Start
+from jaxskills.envs.playground import make_playground
+from jaxskills.errors import UserError
+from jaxskills.physics.capacity import capacity_of
+from jaxskills.physics.state import Engine
+
+_EPISODE_STEPS = 1000
+_UPRIGHT = 0.85  # Playground's H1 ends where the cosine of its tilt is less
+_STEPS = 32
+
+
+class Likeness(NamedTuple):
+  """What Playground has of a robot of ours.
+
+  Attributes:
+    environment: of the same task there, by name; None where there is none.
+    iterations: of the solver, in its model.
+    ls_iterations: of the solver's line search.
+  """
+
+  environment: str | None
+  iterations: int
+  ls_iterations: int
+
+
+LIKENESSES = {
+  "h1/velocity": Likeness("H1JoystickGaitTracking", 1, 5),
+  "panda/reach": Likeness(None, 5, 8),
+  "panda/lift_cube": Likeness("PandaPickCube", 5, 8),
+}
+
+
+class SteppedPeer(NamedTuple):
+  """A batch of the peer's worlds, and what is asked of them.
+
+  Attributes:
+    name: of the contender.
+    does: what it computes, for the row.
+    run: `(state, actions, steps []) -> (state, a number that depends on all)`.
+    state: to begin with.
+    actions: `[steps, worlds, action]`.
+  """
+
+  name: str
+  does: str
+  run: Callable[..., Any]
+  state: Any
+  actions: Any
+
+
+def real(experiment: str, impl: str, worlds: int) -> SteppedPeer | None:
+  """Playground's own environment of the robot, or None where it cannot be made without a download.
+
+  Args:
+    experiment: ours.
+    impl: of MJX, "jax" or "warp".
+    worlds: side by side.
+  """
+  name = LIKENESSES[experiment].environment if experiment in LIKENESSES else None
+  if name is None:
+    return None
+  overrides = {"impl": impl} if impl == "jax" else {"impl": impl, "naconmax": 24 * worlds}
+  try:
+    theirs = make_playground(name, overrides=overrides).env
+  except UserError:
+    return None
+  wrapper: Any = importlib.import_module("mujoco_playground").wrapper
+  env = wrapper.wrap_for_brax_training(theirs, episode_length=_EPISODE_STEPS)
+  shape = (_STEPS, worlds, env.action_size)
+  return SteppedPeer(
+    f"MuJoCo Playground {name}, {impl}",
+    "the environment itself, with its wrappers for Brax's training",
+    _stepping(env),
+    jax.jit(env.reset)(jax.random.split(jax.random.PRNGKey(0), worlds)),
+    jax.random.uniform(jax.random.key(1), shape, minval=-1.0, maxval=1.0),
+  )
+
+
+def stepped(experiment: str, impl: str, engine: Engine, start: Start) -> SteppedPeer:
+  """Playground's step loop on our model, with its solver settings, from where our worlds are.
+
+  Args:
+    experiment: ours.
+    impl: of MJX, "jax" or "warp".
+    engine: whose model is stepped, as many physics steps a control step.
+    start: whose tape's last controls are the motor targets.
+
+  Raises:
+    UserError: if Playground has no robot like it.
+  """
+  if experiment not in LIKENESSES:
+    raise UserError(f"Playground has no likeness of {experiment}")
+  likeness = LIKENESSES[experiment]
+  model = copy.copy(engine.model)
+  model.opt.iterations, model.opt.ls_iterations = likeness.iterations, likeness.ls_iterations
+  worlds = start.tape.begins.shape[1]
+  pool = start.states.info["pool"].data.physics
+  env = StepLoop(model, impl, engine.substeps, pool.qpos, worlds)
+  wrapped = brax_wrappers.AutoResetWrapper(
+    brax_wrappers.EpisodeWrapper(brax_wrappers.VmapWrapper(env), _EPISODE_STEPS, 1)
+  )
+  state = jax.jit(wrapped.reset)(jax.random.split(jax.random.PRNGKey(0), worlds))
+  physics = start.states.data.physics
+  middle = state.pipeline_state.replace(qpos=physics.qpos, qvel=physics.qvel)
+  return SteppedPeer(
+    f"Playground's step loop on our model, {impl}",
+    f"mjx.step in a scan over whole mjx.Data, solver iterations {likeness.iterations}, Brax's "
+    "wrappers; no randomisation, noise, latency or pushes; a reward of one line",
+    _stepping(wrapped),
+    state.replace(pipeline_state=middle),
+    start.tape.controls[:, :, -1],
+  )
+
+
+class StepLoop(brax_base.Env):
+  """A world that holds `mjx.Data` and steps it with motor targets, as Playground's do."""
+
+  def __init__(
+    self,
+    model: mujoco.MjModel,
+    impl: str,
+    substeps: int,
+    starts: Float[Array, "starts nq"],
+    worlds: int,
+  ):
+    """Prepares a model.
+
+    Args:
+      model: to step.
+      impl: of MJX.
+      substeps: physics steps in a control step.
+      starts: poses that a world may begin in.
+      worlds: that share Warp's buffers.
+    """
+    self._model, self._mjx = model, mjx.put_model(model, impl=impl)
+    self._blank: dict[str, Any] = {"impl": impl}
+    if impl == "warp":
+      room = capacity_of(model)
+      self._blank |= {"njmax": room.constraints, "naconmax": worlds * room.contacts}
+    self._substeps, self._starts = substeps, starts
+    self._has_base = model.njnt > 0 and model.jnt_type[0] == mujoco.mjtJoint.mjJNT_FREE
+
+  def reset(self, rng: Array) -> brax_base.State:
+    """A random one of the starts, at rest."""
+    index = jax.random.randint(rng, (), 0, len(self._starts))
+    data = mjx.make_data(self._model, **self._blank).replace(qpos=self._starts[index])
+    data = mjx.forward(self._mjx, data)
+    zero = jnp.zeros(())
+    return brax_base.State(data, self._observe(data), zero, zero, {}, {})
+
+  def step(self, state: brax_base.State, action: Float[Array, "nu"]) -> brax_base.State:
+    """All physics steps of a control step with the same motor targets."""
+
+    def physics_step(data: Any, _: None) -> tuple[Any, None]:
+      return mjx.step(self._mjx, data.replace(ctrl=action)), None
+
+    data, _ = jax.lax.scan(physics_step, state.pipeline_state, None, length=self._substeps)
+    reward = 1.0 - 1e-3 * jnp.sum(jnp.square(data.qvel))
+    done = jnp.any(jnp.isnan(data.qpos)) | self._fell(data.qpos)
+    changes = {"pipeline_state": data, "obs": self._observe(data)}
+    return state.replace(  # pyright: ignore[reportAttributeAccessIssue]
+      **changes, reward=reward, done=done.astype(jnp.float32)
+    )
+
+  def _fell(self, qpos: Float[Array, "nq"]) -> Array:
+    """Whether the base, if the robot has one, is no longer upright."""
+    if not self._has_base:
+      return jnp.zeros((), bool)
+    return 1.0 - 2.0 * (qpos[4] ** 2 + qpos[5] ** 2) < _UPRIGHT
+
+  def _observe(self, data: Any) -> Array:
+    return jnp.concatenate([data.qpos, data.qvel, data.ctrl, data.sensordata])
+
+  @property
+  def observation_size(self) -> int:
+    """Numbers that are seen."""
+    model = self._model
+    return model.nq + model.nv + model.nu + model.nsensordata
+
+  @property
+  def action_size(self) -> int:
+    """A target for every motor."""
+    return self._model.nu
+
+  @property
+  def backend(self) -> str:
+    """What computes the physics."""
+    return "mjx"
+
+
+def _stepping(env: Any) -> Callable[..., Any]:
+  """All actions in turn, in a loop of as many steps as asked for."""
+
+  def run(state: Any, actions: Array, steps: Int[Array, ""]) -> tuple[Any, Array]:
+    def step(number: Array, loop: tuple[Any, Array]) -> tuple[Any, Array]:
+      state, total = loop
+      after = env.step(state, actions[number])
+      seen = sum(jnp.sum(leaf, dtype=jnp.float32) for leaf in jax.tree.leaves(after.obs))
+      return after, total + jnp.sum(after.reward) + seen
+
+    return jax.lax.fori_loop(0, steps, step, (state, jnp.zeros(())))
+
+  return run
