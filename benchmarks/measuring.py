@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxskills.physics.processor import cores
 from jaxskills.training import summary
 
 ROUNDS = 5
@@ -148,13 +149,6 @@ def compiled(function: Callable[..., Any], *args: Any, donate: bool = False) -> 
   began = time.perf_counter()
   program = jax.jit(function, donate_argnums=(0,) if donate else ()).lower(*args).compile()
   return program, time.perf_counter() - began
-
-
-def cores() -> int:
-  """Processor cores that this process may use; both sides of every comparison use all of them."""
-  if hasattr(os, "sched_getaffinity"):
-    return len(os.sched_getaffinity(0))
-  return os.cpu_count() or 1
 
 
 def machine(*peers: str) -> dict[str, Any]:

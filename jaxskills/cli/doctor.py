@@ -32,12 +32,19 @@ with mujoco.Renderer(model, 16, 16) as renderer:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-  """`jaxskills doctor` takes no arguments."""
+  """Declares the arguments of `jaxskills doctor`."""
+  parser.add_argument(
+    "--model", type=Path, metavar="FILE", help="check this MJCF, and which engines take it, instead"
+  )
 
 
 def run(args: argparse.Namespace) -> int:
   """Prints what was found; 1 if anything needs mending."""
-  del args
+  if args.model:
+    from jaxskills.cli import model
+
+    print(*model.describe(args.model), sep="\n")
+    return 0
   versions = installed_versions()
   print(
     f"jaxskills  {jaxskills.__version__}  (python {platform.python_version()}, "
@@ -161,7 +168,7 @@ def describe_rendering() -> str:
     if drawn.returncode == 0:
       return f"MUJOCO_GL={backend} works off screen"
   tried = chosen or "egl, osmesa"
-  return f"no off-screen MuJoCo backend ({tried}); needed for rendered data sets only, not mazes"
+  return f"no off-screen MuJoCo backend ({tried}); needed for films of robots and rendered data"
 
 
 def _print_all(title: str, lines: list[str]) -> None:

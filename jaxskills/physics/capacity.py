@@ -1,16 +1,21 @@
 """How much room a world's contacts and constraints need in engines with buffers of fixed size.
 
 MuJoCo Warp drops what does not fit. The room is therefore the worst case where that is small, and
-a stated cap where it is not; `PhysicsState.overflow` tells when it was not enough.
+a stated cap where it is not; `PhysicsState.overflow` tells when it was not enough. Contacts of
+flexes are not counted.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import mujoco
 
 _MOST_CONTACTS = 128  # a world
-_PER_PAIR = 4  # contacts of a box or capsule on a plane, at most
-_ROWS = {mujoco.mjtCone.mjCONE_PYRAMIDAL: 4, mujoco.mjtCone.mjCONE_ELLIPTIC: 3}  # condim 3
+
+# As numbers, which is how a model holds them.
+_SPHERE, _ELLIPSOID = int(mujoco.mjtGeom.mjGEOM_SPHERE), int(mujoco.mjtGeom.mjGEOM_ELLIPSOID)
+_CAPSULE, _BOX = int(mujoco.mjtGeom.mjGEOM_CAPSULE), int(mujoco.mjtGeom.mjGEOM_BOX)
+_UNEVEN = {int(mujoco.mjtGeom.mjGEOM_HFIELD), int(mujoco.mjtGeom.mjGEOM_SDF)}
 
 
 class Capacity(NamedTuple):
@@ -27,22 +32,55 @@ class Capacity(NamedTuple):
 
 def capacity_of(model: mujoco.MjModel) -> Capacity:
   """Room for every pair of geoms that may touch, with every limit and equality active."""
-  contacts = min(_PER_PAIR * _pairs(model), _MOST_CONTACTS)
-  rows = _ROWS[mujoco.mjtCone(model.opt.cone)]
+  contacts = contact_rows = most_rows = 0
+  for first, second, condim in _pairs(model):
+    number = most_contacts(int(model.geom_type[first]), int(model.geom_type[second]))
+    rows = _rows(model, condim)
+    contacts += number
+    contact_rows += number * rows
+    most_rows = max(most_rows, rows)
+  contacts = min(contacts, _MOST_CONTACTS)
+  contact_rows = min(contact_rows, contacts * most_rows)
   limits = int(model.jnt_limited.sum() + model.tendon_limited.sum())
   friction = int((model.dof_frictionloss > 0).sum() + (model.tendon_frictionloss > 0).sum())
   equality = 6 * model.neq
-  return Capacity(max(contacts, 1), max(rows * contacts + limits + friction + equality, 1))
+  return Capacity(max(contacts, 1), max(contact_rows + limits + friction + equality, 1))
 
 
-def _pairs(model: mujoco.MjModel) -> int:
-  """Pairs of geoms whose collision is not excluded by their bits, bodies or joints."""
+def most_contacts(first: int, second: int) -> int:
+  """The most contacts of two geoms of these types (`mujoco.mjtGeom`), in C MuJoCo and in Warp.
+
+  A plane counts as any other flat face; two boxes make eight where their faces lie on each other
+  turned by 45 degrees, and all other faces are cut down to four.
+  """
+  kinds = {first, second}
+  if kinds & _UNEVEN:
+    return int(mujoco.mjMAXCONPAIR)
+  if kinds & {_SPHERE, _ELLIPSOID}:
+    return 1
+  if _CAPSULE in kinds:
+    return 2
+  return 8 if kinds == {_BOX} else 4
+
+
+def _rows(model: mujoco.MjModel, condim: int) -> int:
+  """Rows of one contact: one without friction, else as the friction cone has sides or axes."""
+  is_pyramid = model.opt.cone == mujoco.mjtCone.mjCONE_PYRAMIDAL
+  return 2 * (condim - 1) if is_pyramid and condim > 1 else condim
+
+
+def _pairs(model: mujoco.MjModel) -> Iterator[tuple[int, int, int]]:
+  """Pairs of geoms whose collision is not excluded by their bits, bodies or joints; their condim.
+
+  Where priorities differ, MuJoCo takes the condim of one geom; here the larger always counts.
+  """
+  explicit = zip(model.pair_geom1, model.pair_geom2, model.pair_dim, strict=True)
+  yield from ((int(first), int(second), int(condim)) for first, second, condim in explicit)
   excluded = {tuple(sorted((s >> 16, s & 0xFFFF))) for s in map(int, model.exclude_signature)}
-  count = model.npair
   for first in range(model.ngeom):
     for second in range(first + 1, model.ngeom):
-      count += _may_touch(model, first, second, excluded)
-  return count
+      if _may_touch(model, first, second, excluded):
+        yield first, second, int(max(model.geom_condim[first], model.geom_condim[second]))
 
 
 def _may_touch(

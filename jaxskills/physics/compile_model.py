@@ -58,9 +58,14 @@ def _compile(request: dict[str, Any], source: BinaryIO) -> dict[str, Any]:
       continue
     if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
       return {"error": f"{name} is not finite"}
+  if not 0 < model.opt.timestep < np.inf:
+    return {"error": f"timestep of <option> is {model.opt.timestep:g}; it has to be above 0"}
   if model.narena > request["arena"]:
     return {"error": f"its simulation needs {model.narena / 2**30:.1f} GiB for contacts alone"}
   data = mujoco.MjData(model)
+  if data.nbuffer > request["data"]:
+    need, most = (f"{size / 2**20:.0f} MiB" for size in (data.nbuffer, request["data"]))
+    return {"error": f"each world of its simulation needs {need} for its state; {most} is the most"}
   mujoco.mj_forward(model, data)
   return {"bytes": int(mujoco.mj_sizeModel(model))}
 

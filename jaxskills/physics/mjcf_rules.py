@@ -26,8 +26,10 @@ REFUSED = {
 _TEXT = frozenset(
   "name class childclass material mesh texture hfield joint joint1 joint2 body body1 body2 geom "
   "geom1 geom2 site site1 site2 tendon tendon1 tendon2 actuator camera target prefix model objname "
-  "refname slidersite cranksite refsite sidesite flex subtree1 subtree2 jointinparent bone".split()
+  "refname slidersite cranksite refsite sidesite flex subtree1 subtree2 jointinparent bone node "
+  "sep".split()
 )
+_TEXT_OF = frozenset({("text", "data")})  # text in this element, numbers in another
 _NOT_FINITE = re.compile(r"(?<!\S)[+-]?(nan(\([^\s]*\))?|inf|infinity)(?!\S)", re.IGNORECASE)
 _MEMORY = re.compile(r"\s*(\d+)\s*([KMGTPE]?)\s*", re.IGNORECASE)
 # Most that a number may be, each of a list; where it has no effect on the compiler, it would on a
@@ -55,6 +57,8 @@ _LIMITS: Mapping[tuple[str, str], int] = {
   ("camera", "resolution"): 8_192,
   ("flexcomp", "cellcount"): 100,
   ("numeric", "size"): 1_000_000,
+  ("user", "dim"): 10_000,
+  ("general", "actdim"): 10_000,
 }  # fmt: skip
 _COUNTED = ("replicate", "composite", "flexcomp")
 
@@ -70,7 +74,8 @@ def fault_of(tag: str, attribute: str, value: str) -> str | None:
   """What is wrong with an attribute, in words that follow its name."""
   if len(value) > MAX_ATTRIBUTE:
     return f"is longer than {MAX_ATTRIBUTE} characters"
-  if attribute not in _TEXT and not attribute.startswith("file"):
+  is_text = attribute in _TEXT or (tag, attribute) in _TEXT_OF or attribute.startswith("file")
+  if not is_text:
     if found := _NOT_FINITE.search(value):
       return f"has a number that is not finite: {found.group()}"
   if (limit := _LIMITS.get((tag, attribute))) is not None:

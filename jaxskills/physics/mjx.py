@@ -13,10 +13,12 @@ import mujoco
 from jaxtyping import Array, Float
 from mujoco import mjx
 
+from jaxskills.errors import UserError
 from jaxskills.physics.capacity import capacity_of
 from jaxskills.physics.state import Engine, Parameters, PhysicsState
 
 _LIMITS_REACHED = (1 << 9) | (1 << 10)  # Warp's bits for solver iterations: no constraint is lost
+_CAPS = ("max_contact_points", "max_geom_pairs")  # custom numerics by which MJX drops contacts
 
 
 def make_mjx(name: str, model: mujoco.MjModel, substeps: int, *, worlds: int) -> Engine:
@@ -30,6 +32,7 @@ def make_mjx(name: str, model: mujoco.MjModel, substeps: int, *, worlds: int) ->
 
   Raises:
     NotImplementedError: if the model has something that MJX does not simulate.
+    UserError: if the model tells MJX to drop contacts, which nobody would be told of.
   """
   if name == "warp":
     nominal = _quiet(mjx.put_model(model, impl="warp"))
@@ -37,6 +40,7 @@ def make_mjx(name: str, model: mujoco.MjModel, substeps: int, *, worlds: int) ->
     buffers = {"njmax": buffers["constraints"], "naconmax": worlds * buffers["contacts"]}
     blank = {"impl": "warp", **buffers}
   else:
+    _check_caps(model)
     nominal, blank = mjx.put_model(model, impl="jax"), {"impl": "jax"}
 
   def fresh(state: Any, parameters: Parameters) -> tuple[Any, Any]:
@@ -53,8 +57,12 @@ def make_mjx(name: str, model: mujoco.MjModel, substeps: int, *, worlds: int) ->
   def lost(data: Any) -> Array:
     """Not 0 where something was dropped."""
     if name != "warp":
-      return jnp.zeros((), jnp.int32)  # sizes are those of the worst case
-    return data._impl.overflow.astype(jnp.int32) & ~_LIMITS_REACHED
+      return jnp.zeros((), jnp.int32)  # every contact that may be has its place, see `_check_caps`
+    record = data._impl
+    # Warp sets its bits for these when it advances time, so never in `start`.
+    contacts = jnp.maximum(record.nacon, record.ncollision)
+    is_full = jnp.any(record.nefc > record.njmax) | jnp.any(contacts > record.naconmax)
+    return record.overflow.astype(jnp.int32) & ~_LIMITS_REACHED | is_full
 
   def start(
     qpos: Float[Array, "nq"], qvel: Float[Array, "nv"], parameters: Parameters
@@ -80,6 +88,16 @@ def make_mjx(name: str, model: mujoco.MjModel, substeps: int, *, worlds: int) ->
     return neutral(data, overflow)
 
   return Engine(name, model, substeps, start, step)
+
+
+def _check_caps(model: mujoco.MjModel) -> None:
+  """Refuses a model with a cap on its contacts that MJX obeys and does not report."""
+  for cap in _CAPS:
+    if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_NUMERIC, cap) >= 0:
+      raise UserError(
+        f"engine mjx would drop contacts unseen: the model has a custom numeric '{cap}'; remove it "
+        "or use engine native or warp"
+      )
 
 
 def _quiet(model: Any) -> Any:

@@ -20,11 +20,13 @@ import mujoco
 
 from jaxskills.errors import UserError
 from jaxskills.physics import compile_model, mjcf, mjcf_rules
+from jaxskills.physics.quiet import quiet
 
 MAX_FILE = 64 << 20
 MAX_FILES = 256 << 20  # all of a model's together
 MAX_MODEL = 1 << 30
 MAX_ARENA = 2 << 30
+MAX_DATA = 256 << 20  # of one world, without the arena; the H1's is 0.05 MiB
 COMPILE_BYTES = 6 << 30  # address space of the child; it maps more than it uses
 COMPILE_CPU_SECONDS = 60
 COMPILE_SECONDS = 120
@@ -53,7 +55,8 @@ def load_model(path: str | Path) -> mujoco.MjModel:
   files = _read_files(document, folder, name)
   _try(document, files, name)
   try:
-    return mujoco.MjModel.from_xml_string(document.xml, dict(files))
+    with quiet():
+      return mujoco.MjModel.from_xml_string(document.xml, dict(files))
   except Exception as error:  # it did compile a moment ago
     raise _refusal(name, str(error), document) from None
 
@@ -112,6 +115,7 @@ def _try(document: mjcf.Document, files: Mapping[str, bytes], name: str) -> None
     "bytes": COMPILE_BYTES,
     "cpu_seconds": COMPILE_CPU_SECONDS,
     "arena": MAX_ARENA,
+    "data": MAX_DATA,
   }
   message = b"".join([json.dumps(request).encode(), b"\n", xml, *files.values()])
   with tempfile.TemporaryDirectory() as folder:  # MuJoCo leaves its log where it runs

@@ -10,11 +10,9 @@ through the caches (`benchmarks/README.md`).
 
 import copy
 import functools
-import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -24,6 +22,8 @@ import mujoco.batch
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxskills.physics.processor import cores
+from jaxskills.physics.quiet import quiet
 from jaxskills.physics.state import Engine, Parameters, PhysicsState
 
 _Fields = tuple[tuple[str, tuple[int, ...]], ...]  # name and shape of a world's own parameters
@@ -39,14 +39,16 @@ _BAD = [
 def make_native(model: mujoco.MjModel, substeps: int, *, threads: int | None = None) -> Engine:
   """Prepares C MuJoCo for a model.
 
-  A world that diverges comes back as NaN; MuJoCo alone would put it back to its start unasked.
+  A world that diverges comes back as NaN; MuJoCo alone would put it back to its start unasked. So
+  does one for which MuJoCo has no memory to compute on, with `overflow`; one that has only lost
+  contacts or constraints goes on without them.
 
   Args:
     model: to simulate.
     substeps: physics steps in a control step.
     threads: all cores that this process may use, if None.
   """
-  stepper = _Stepper(model, substeps, threads or len(os.sched_getaffinity(0)))
+  stepper = _Stepper(model, substeps, threads or cores())
   sizes = (model.nq, model.nv, model.na, 1, model.nv)
   ends = np.cumsum(sizes)
   out = jax.ShapeDtypeStruct((int(ends[-1]) + model.nsensordata + 1,), jnp.float32)
@@ -104,9 +106,8 @@ class _Stepper:
     values = np.asarray(values)
     with self._lock:
       scratch = self._load(fields, values)
-      scratch.batch.bind("ctrl")[:] = 0.0
-      with _quiet():
-        scratch.batch.forward()
+      with quiet():  # what warnings say comes back as NaN or `overflow`
+        scratch.forward()
       return scratch.result(values.shape[:-1])
 
   def step(self, fields: _Fields, values: Any) -> np.ndarray:
@@ -114,8 +115,8 @@ class _Stepper:
     values = np.asarray(values)
     with self._lock:
       scratch = self._load(fields, values)
-      with _quiet():
-        scratch.batch.rollout(self._substeps, scratch.controls, record=())
+      with quiet():
+        scratch.step()
       return scratch.result(values.shape[:-1])
 
   def _load(self, fields: _Fields, values: np.ndarray) -> "_Scratch":
@@ -132,20 +133,6 @@ class _Stepper:
     return scratch
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-  """Keeps MuJoCo from printing a line for every warning and writing MUJOCO_LOG.TXT.
-
-  What the warnings say comes back as NaN or `overflow`.
-  """
-  before = mujoco.get_mju_user_warning()
-  mujoco.set_mju_user_warning(lambda message: None)
-  try:
-    yield
-  finally:
-    mujoco.set_mju_user_warning(before)
-
-
 class _Scratch:
   """A batch of worlds in C, and views of the parts of its state."""
 
@@ -153,24 +140,28 @@ class _Scratch:
     self, model: mujoco.MjModel, worlds: int, threads: int, substeps: int, fields: _Fields
   ):
     self.batch = mujoco.batch.Batch(model, worlds, min(threads, worlds))
-    self.controls = np.zeros((worlds, substeps, model.nu))
+    self._inputs = np.zeros((worlds, substeps, model.nu))
     names = ("qpos", "qvel", "act", "time", "qacc_warmstart")
     views = [self.batch.bind(name).reshape(worlds, -1) for name in names]
     parts = _slices([view.shape[1] for view in views])
     self._views = list(zip(parts, views, strict=True))
     self._size = parts[-1].stop
-    self._controls = slice(self._size, self._size + self.controls[0].size)
+    self._controls = slice(self._size, self._size + self._inputs[0].size)
     arrays = [self.batch.expand(name) for name, _ in fields]
     parts = _slices([array[0].size for array in arrays])
     self._fields = list(zip(parts, arrays, strict=True))
     self._loaded = np.full((worlds, parts[-1].stop if parts else 0), np.nan, np.float32)
     self._sensors = self.batch.bind("sensordata")
+    self._rows = np.zeros((worlds, 0), np.float32)  # as they were given last
+    self._failed = np.zeros(worlds, bool)
 
   def load(self, rows: np.ndarray) -> None:
     """Writes state, controls, and where they are not there already, parameters."""
+    self._rows = rows
+    self._failed[:] = False
     for part, view in self._views:
       view[:] = rows[:, part]
-    self.controls.reshape(len(rows), -1)[:] = rows[:, self._controls]
+    self._inputs.reshape(len(rows), -1)[:] = rows[:, self._controls]
     given = rows[:, self._controls.stop :]
     changed = np.flatnonzero((given != self._loaded).any(axis=1))
     if not len(changed):
@@ -179,6 +170,37 @@ class _Scratch:
     for part, field in self._fields:
       field[changed] = given[changed, part].reshape(len(changed), *field.shape[1:])
 
+  def forward(self) -> None:
+    """Fills in sensors, with controls of 0."""
+    self.batch.bind("ctrl")[:] = 0.0
+    self._attempt(self.batch.forward)
+
+  def step(self) -> None:
+    """One control step.
+
+    `rollout` leaves a world where a warning came. One that only lost contacts or constraints has to
+    get on as it does on the other engines, so it is taken from its start once more, step by step.
+    """
+    substeps = self._inputs.shape[1]
+    self._attempt(self.batch.rollout, substeps, self._inputs, record=())
+    warnings = self.batch.warning[..., 1]
+    is_left = warnings.any(axis=1) & ~warnings[:, _BAD].any(axis=1) & ~self._failed
+    if substeps == 1 or not is_left.any():
+      return
+    left = np.flatnonzero(is_left)
+    for part, view in self._views:
+      view[left] = self._rows[left, part]
+    for substep in range(substeps):
+      self.batch.bind("ctrl")[left] = self._inputs[left, substep]
+      self._attempt(self.batch.step, ids=left)
+
+  def _attempt(self, function: Callable[..., Any], *args: Any, **options: Any) -> None:
+    """Calls a function of the batch; worlds in which MuJoCo raises do not stop the others."""
+    try:
+      function(*args, **options)
+    except mujoco.batch.SimulationError as error:
+      self._failed[error.ids] = True
+
   def result(self, shape: tuple[int, ...]) -> np.ndarray:
     """State, sensors and overflow of all worlds, `[*shape, size]` float32."""
     warnings = self.batch.warning[..., 1]  # column 0 is what the last warning was about
@@ -186,8 +208,8 @@ class _Scratch:
     for part, view in self._views:
       out[:, part] = view
     out[:, self._size : -1] = self._sensors
-    out[:, -1] = warnings[:, _FULL].any(axis=1)
-    out[warnings[:, _BAD].any(axis=1), :-1] = np.nan
+    out[:, -1] = warnings[:, _FULL].any(axis=1) | self._failed
+    out[warnings[:, _BAD].any(axis=1) | self._failed, :-1] = np.nan
     if warnings.any():
       warnings[:] = 0
     return out.reshape(*shape, -1)

@@ -1,16 +1,17 @@
-"""A program that calls physics from jitted code 10,000 times, for `test_soak.py`.
+"""A program that calls physics from jitted code again and again, for `test_soak.py`.
 
-Argument: the number of threads that MuJoCo, JAX and this program may use. Products between the
-steps keep JAX's own threads busy, and with two threads two programs run side by side, each on a
-device of its own.
+Arguments: the number of threads that MuJoCo, JAX and this program may use, and the number of chunks
+between them. A product of matrices that goes from step to step keeps JAX's own threads busy; with
+two threads two programs run side by side, each with an engine and on a device of its own.
 """
 
 import os
 import sys
 import threading
 
-THREADS, CHUNKS = int(sys.argv[1]), 10_000
-os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+THREADS, CHUNKS = int(sys.argv[1]), int(sys.argv[2])
+if hasattr(os, "sched_setaffinity"):  # macOS has none
+  os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={THREADS}"
 
@@ -21,31 +22,36 @@ import mujoco  # noqa: E402
 from jaxskills.physics.engine import make_engine  # noqa: E402
 from tests.physics.conftest import SMALL  # noqa: E402
 
-WORLDS = 16
+WORLDS, WIDTH = 16, 200  # JAX shares a product among its threads from a width of 192 on
 
 
-def main() -> None:
-  """Runs all chunks, shared between the threads of this program."""
+def work(device, chunks: int) -> None:
+  """Runs so many chunks of two control steps, and says how long the worlds have lived."""
   engine = make_engine("native", mujoco.MjModel.from_xml_string(SMALL), 1, threads=THREADS)
 
   @jax.jit
-  def chunk(state, weights):
-    def step(state, _):
-      weighed = weights @ weights  # long enough to be shared between JAX's threads
-      controls = jnp.full((WORLDS, 1, 1), 0.5) + 0.0 * weighed[0, 0]
-      return jax.vmap(lambda s, c: engine.step(s, c, {}))(state, controls), None
+  def chunk(state, weights, product):
+    def step(carry, _):
+      state, product = carry
+      product = weights @ product  # in the carry, or the compiler would do it once for all steps
+      product /= jnp.linalg.norm(product)
+      controls = jnp.full((WORLDS, 1, 1), 0.5) + 1e-3 * product[0, 0]
+      return (jax.vmap(lambda s, c: engine.step(s, c, {}))(state, controls), product), None
 
-    return jax.lax.scan(step, state, length=2)[0]
+    return jax.lax.scan(step, (state, product), length=2)[0]
 
-  def work(device, chunks):
-    qpos = jnp.tile(jnp.asarray(engine.model.qpos0, jnp.float32), (WORLDS, 1))
-    with jax.default_device(device):
-      weights = jax.random.normal(jax.random.key(0), (96, 96)) / 96
-      state = jax.vmap(lambda q: engine.start(q, jnp.zeros(engine.model.nv), {}))(qpos)
-      for _ in range(chunks):
-        state = chunk(state, weights)
-      print(device, float(state.time[0]), bool(jnp.isfinite(state.qpos).all()), flush=True)
+  qpos = jnp.tile(jnp.asarray(engine.model.qpos0, jnp.float32), (WORLDS, 1))
+  with jax.default_device(device):
+    weights = product = jax.random.normal(jax.random.key(0), (WIDTH, WIDTH))
+    state = jax.vmap(lambda q: engine.start(q, jnp.zeros(engine.model.nv), {}))(qpos)
+    for _ in range(chunks):
+      state, product = chunk(state, weights, product)
+    is_finite = jnp.isfinite(state.qpos).all() & jnp.isfinite(product).all()
+    print(f"{device} {float(state.time[0])} {bool(is_finite)}\n", end="", flush=True)
 
+
+def main() -> None:
+  """Shares the chunks between the threads of this program."""
   workers = [
     threading.Thread(target=work, args=(device, CHUNKS // THREADS)) for device in jax.devices()
   ]
@@ -55,4 +61,5 @@ def main() -> None:
     worker.join()
 
 
-main()
+if __name__ == "__main__":
+  main()

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from jaxskills.physics import agreement
 from jaxskills.physics.agreement import Row
 
 OTHERS = ("mjx", "warp") if importlib.util.find_spec("warp") else ("mjx",)
@@ -37,6 +38,16 @@ def test_a_difference_is_seen(report: dict):
   """Controls that are one part in a hundred larger are outside of the tolerances."""
   rows = [row for row in report["rows"] if row.engine == "stronger"]
   assert not rows[-1].within
+
+
+@pytest.mark.parametrize("steps", agreement.HORIZONS)
+@pytest.mark.parametrize("part", agreement.Tolerance._fields)
+def test_the_median_world_and_the_worst_have_to_be_within(part: str, steps: int):
+  limits = agreement.TOLERANCES[steps]
+  row = Row("warp", steps, **limits._asdict(), overflow=0)
+  assert row.within
+  assert not row._replace(**{part: 1.01 * getattr(limits, part)}).within
+  assert not row._replace(**{part: float("nan")}).within
 
 
 def test_an_overflow_is_never_within():

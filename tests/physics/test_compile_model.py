@@ -25,6 +25,24 @@ def test_a_simulation_that_would_eat_the_memory_is_refused(tmp_path, monkeypatch
   assert "does not compile: its simulation needs" in refusal(write(tmp_path, BALL))
 
 
+def test_a_world_that_would_eat_the_memory_is_refused(tmp_path, monkeypatch):
+  monkeypatch.setattr(model_file, "MAX_DATA", 1 << 20)
+  sensors = '<user dim="10000"/>' * 100  # 7.63 MiB
+  path = write(tmp_path, BALL.replace("</worldbody>", f"</worldbody><sensor>{sensors}</sensor>"))
+  assert refusal(path) == (
+    f"{path} does not compile: each world of its simulation needs 8 MiB for its state; 1 MiB is "
+    "the most"
+  )
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1"])
+def test_time_has_to_go_forward(tmp_path, seconds):
+  path = write(tmp_path, BALL.replace("<worldbody>", f'<option timestep="{seconds}"/><worldbody>'))
+  assert refusal(path) == (
+    f"{path} does not compile: timestep of <option> is {seconds}; it has to be above 0"
+  )
+
+
 def test_a_picture_that_unpacks_to_gigabytes_is_refused(robot, monkeypatch):
   monkeypatch.setattr(model_file, "COMPILE_BYTES", 512 << 20)
   bomb = picture(12_000, 12_000)

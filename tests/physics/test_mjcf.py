@@ -209,6 +209,17 @@ HOSTILE = {
   "hills": ('<mujoco><asset><hfield nrow="9999"/></asset></mujoco>', "nrow of <hfield>"),
   "picture": ('<mujoco><visual><global offwidth="1e9"/></visual></mujoco>', "offwidth of <global>"),
   "camera": (model('<camera resolution="10 1e9"/>'), "resolution of <camera> is more than"),
+  "sensor": (
+    '<mujoco><sensor><user dim="100000000"/></sensor></mujoco>',
+    "line 1: dim of <user> is more than 10000.",
+  ),
+  "activations": (
+    '<mujoco><actuator><general actdim="1e8"/></actuator></mujoco>',
+    "actdim of <general> is more than 10000.",
+  ),
+  "infinite number": (
+    '<mujoco><custom><numeric data="1 inf"/></custom></mujoco>', "data of <numeric> has a number",
+  ),
   "names with control characters": (
     "<mujoco><\u202esection/></mujoco>", "not well-formed",
   ),
@@ -230,6 +241,11 @@ def test_a_file_of_many_megabytes_is_not_even_parsed():
 
 def test_names_may_be_called_nan_and_inf():
   mjcf.parse(model('<body name="inf"><geom name="nan" material="NaN"/></body>'), "robot.xml")
+
+
+def test_text_may_say_nan_and_inf():
+  text = '<mujoco><custom><text name="note" data="inf is fine, nan too"/></custom></mujoco>'
+  assert "inf is fine, nan too" in mjcf.parse(text.encode(), "robot.xml").xml
 
 
 def test_usual_sizes_pass():

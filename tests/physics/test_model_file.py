@@ -172,15 +172,16 @@ def test_numbers_that_overflow_when_compiled_are_refused(tmp_path):
   assert "does not compile" in refusal(write(tmp_path, text))
 
 
-def test_nothing_is_left_behind(robot, tmp_path, monkeypatch):
+def test_nothing_is_left_behind(robot, tmp_path, monkeypatch, capfd):
+  """Neither by a model as it should be nor by one that MuJoCo warns of, in the child and here."""
   (tmp_path / "here").mkdir()
   monkeypatch.chdir(tmp_path / "here")
   load_model(robot / "robot.xml")
-  # MuJoCo warns about this one, in a log where it runs: the child's own folder.
-  monkeypatch.setattr(model_file, "MAX_ARENA", 1000)
-  refusal(write(tmp_path, BALL.replace("<worldbody>", '<compiler settotalmass="3"/><worldbody>')))
+  warned = BALL.replace("<worldbody>", '<compiler settotalmass="3"/><worldbody>')
+  assert load_model(write(tmp_path, warned)).body_mass.sum() == pytest.approx(3)
   assert not list((tmp_path / "here").iterdir())
-  assert not [path for path in robot.rglob("*") if path.suffix == ".TXT"]
+  assert not [path for path in tmp_path.rglob("*") if path.suffix == ".TXT"]
+  assert capfd.readouterr() == ("", "")
 
 
 def test_a_signal_and_other_threads_stay_as_they_were(tmp_path):

@@ -1,19 +1,33 @@
-"""MuJoCo's threads and JAX's must never wait for each other."""
+"""MuJoCo's threads and JAX's must never wait for each other, in one process or in two."""
 
 import subprocess
 import sys
 
 import pytest
 
+CHUNK_SECONDS = 2 * 0.005  # of simulated time
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_ten_thousand_chunks_come_to_an_end(threads: int):
-  command = [sys.executable, "-m", "tests.physics.soak", str(threads)]
-  done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-  assert done.returncode == 0, done.stderr
-  lines = done.stdout.split("\n")[:-1]
-  assert len(lines) == threads
-  for line in lines:
-    steps, is_finite = line.split()[-2:]
-    assert float(steps) == pytest.approx(10_000 / threads * 2 * 0.005, rel=1e-3)
-    assert is_finite == "True"
+
+@pytest.mark.parametrize(
+  ("processes", "threads", "chunks"), [(1, 1, 10_000), (1, 2, 10_000), (2, 2, 2_500)]
+)
+def test_thousands_of_chunks_come_to_an_end(processes: int, threads: int, chunks: int):
+  command = [sys.executable, "-m", "tests.physics.soak", str(threads), str(chunks)]
+  running = [
+    subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(processes)
+  ]
+  try:
+    for process in running:
+      out, errors = process.communicate(timeout=240)
+      assert process.returncode == 0, errors
+      lines = out.split("\n")[:-1]
+      assert len(lines) == threads
+      for line in lines:
+        lived, is_finite = line.split()[-2:]
+        assert float(lived) == pytest.approx(chunks / threads * CHUNK_SECONDS, rel=1e-3)
+        assert is_finite == "True"
+  finally:
+    for process in running:
+      process.kill()
+      process.wait()

@@ -1,0 +1,59 @@
+"""What `jaxskills doctor --model=FILE` says of an MJCF that a user has."""
+
+from pathlib import Path
+
+import mujoco
+import numpy as np
+
+from jaxskills.errors import UserError
+from jaxskills.physics.capacity import capacity_of
+from jaxskills.physics.engine import make_engine
+from jaxskills.physics.model_file import load_model
+from jaxskills.physics.quiet import quiet
+
+_STEPS = 100
+
+
+def describe(path: Path) -> list[str]:
+  """Sizes of a model, and which engines take it.
+
+  Args:
+    path: of the file; it is checked as `physics.model_file` does before MuJoCo reads it.
+
+  Raises:
+    UserError: if it cannot be loaded, saying why.
+  """
+  model = load_model(path)
+  room = capacity_of(model)
+  return [
+    f"{path}: {model.nbody - 1} bodies, {model.njnt} joints, {model.nu} actuators, "
+    f"{model.nsensor} sensors, {np.sum(model.body_mass):.3f} kg",
+    f"steps of {1e3 * model.opt.timestep:g} ms, room for {room.contacts} contacts and "
+    f"{room.constraints} constraint rows a world",
+    f"native: {_lives(model)}",
+    f"mjx: {_accepted(model, 'mjx')}",
+    f"warp: {_accepted(model, 'warp')}",
+  ]
+
+
+def _lives(model: mujoco.MjModel) -> str:
+  """Whether C MuJoCo steps it from its own start without diverging."""
+  data = mujoco.MjData(model)
+  mujoco.mj_resetData(model, data)
+  with quiet():
+    for _ in range(_STEPS):
+      mujoco.mj_step(model, data)
+  bad = sum(int(data.warning[int(kind)].number) for kind in _BAD)
+  return f"diverges within {_STEPS} steps from its start" if bad else "steps it"
+
+
+def _accepted(model: mujoco.MjModel, engine: str) -> str:
+  """Whether an engine takes it, or why not."""
+  try:
+    make_engine(engine, model, substeps=1)
+  except (UserError, NotImplementedError, ValueError) as error:
+    return f"no; {' '.join(str(error).split())}"
+  return "takes it"
+
+
+_BAD = [getattr(mujoco.mjtWarning, f"mjWARN_{name}") for name in ("BADQPOS", "BADQVEL", "BADQACC")]
