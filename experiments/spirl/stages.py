@@ -21,6 +21,7 @@ from jaxskills.learners.skill_prior import make_skill_prior
 from jaxskills.training import off_policy
 from jaxskills.training.off_policy import OffPolicyConfig, OffPolicyState
 from jaxskills.training.run_state import BuildStage, Results, Stage
+from jaxskills.training.worlds import place_worlds
 from jaxskills.types import Key, Learner, Metrics, Params, Step
 
 SKILL_PRIOR, ACTION_PRIOR = PRETRAINED = ("pretrain/skill_prior", "pretrain/action_prior")
@@ -170,7 +171,7 @@ def rl_stage(config: ConfigDict, name: str, results: Results) -> Stage:
     evaluate=evaluate,
     evaluate_every=max(1, config.rl.evaluate_every_steps // per_chunk),
     headline=("eval/success_rate", "divergence", "alpha"),
-    shardings=None if many else off_policy.place,
+    shardings=None if many else place_worlds,
   )
 
 

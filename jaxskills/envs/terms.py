@@ -1,8 +1,8 @@
 """Observations by declaration: what each number is, and whether the real robot can measure it.
 
-An actor may see *measurable* terms only; critics and discriminators may see *privileged* ones
-too. An exporter reads the same declaration and refuses a policy that asks for what a robot does not
-have.
+An actor may see *measurable* terms only, and `experiments.on_policy.check` refuses a run whose
+actor would see others; critics and discriminators may see *privileged* ones too. No exporter reads
+the declaration yet.
 """
 
 from collections.abc import Callable, Sequence

@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 import flashbax as fbx
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
 from jaxskills.envs.base import State
 from jaxskills.envs.wrappers.auto_reset import AutoReset, transition
 from jaxskills.learners.action_type import ActionType
-from jaxskills.training import sharding
+from jaxskills.training.worlds import episode_metrics
 from jaxskills.types import Key, Learner, Metrics, Observation, Transition
 
 
@@ -172,7 +171,7 @@ def make_off_policy(
   def chunk(state: OffPolicyState) -> tuple[OffPolicyState, Metrics]:
     state, metrics = jax.lax.scan(iterate, state, None, length=config.iterations_per_chunk)
     means = {name: jnp.mean(value) for name, value in metrics.items()}
-    latest = _episode_metrics(state.worlds)
+    latest = episode_metrics(state.worlds)
     return state, {**means, **latest}
 
   return OffPolicy(init, chunk)
@@ -190,16 +189,6 @@ def over_seeds(loop: OffPolicy, seeds: int) -> OffPolicy:
   return OffPolicy(init, jax.vmap(loop.chunk))
 
 
-def place(mesh: Mesh, state: OffPolicyState) -> OffPolicyState:
-  """Shardings of one seed's state: worlds split over the mesh, all else whole on every device."""
-  worlds = state.worlds
-  pool = worlds.info["pool"]
-  info = {name: leaf for name, leaf in worlds.info.items() if name != "pool"}
-  split = sharding.shard_worlds(mesh, worlds.replace(info=info))
-  split = split.replace(info={**split.info, "pool": sharding.replicate(mesh, pool)})
-  return sharding.replicate(mesh, state._replace(worlds=()))._replace(worlds=split)
-
-
 def _where_worlds(mask: Array, yes: Any, no: Any) -> Any:
   """Picks per world, along the leading axis of every leaf."""
   return jax.tree.map(lambda a, b: jnp.where(mask.reshape(-1, *(1,) * (a.ndim - 1)), a, b), yes, no)
@@ -210,26 +199,6 @@ def _world_metrics(worlds: State) -> Metrics:
   metrics = {"decision/reward": jnp.mean(worlds.reward)}
   if "weight" in worlds.info:
     metrics["worlds/healthy"] = jnp.mean(worlds.info["weight"])
-  return metrics
-
-
-def _episode_metrics(worlds: State) -> Metrics:
-  """Means over the latest finished episode of every world that has finished one."""
-  episode = worlds.info["episode"]
-  finished = episode["count"] > 0
-  number = jnp.maximum(jnp.sum(finished), 1)
-
-  def mean(name: str) -> Array:
-    return jnp.sum(jnp.where(finished, episode[name], 0)) / number
-
-  metrics = {
-    "episode/success_rate": mean("success"),
-    "episode/return": mean("return"),
-    "episode/length": mean("length"),
-    "episode/count": jnp.sum(episode["count"]),
-  }
-  if "quarantined" in worlds.info:
-    metrics["worlds/quarantined"] = jnp.sum(worlds.info["quarantined"])
   return metrics
 
 

@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
 from jaxskills.envs.base import State
 from jaxskills.envs.wrappers.auto_reset import AutoReset, transition
-from jaxskills.training import sharding
+from jaxskills.training.worlds import episode_metrics
 from jaxskills.types import Key, Learner, Metrics, Transition
 
 
@@ -109,19 +108,9 @@ def make_on_policy(
   def chunk(state: OnPolicyState) -> tuple[OnPolicyState, Metrics]:
     state, metrics = jax.lax.scan(iterate, state, None, length=config.iterations_per_chunk)
     means = {name: jnp.mean(value) for name, value in metrics.items()}
-    return state, {**means, **_episode_metrics(state.worlds)}
+    return state, {**means, **episode_metrics(state.worlds)}
 
   return OnPolicy(init, chunk)
-
-
-def place(mesh: Mesh, state: OnPolicyState) -> OnPolicyState:
-  """Shardings of one seed's state: worlds split over the mesh, all else whole on every device."""
-  worlds = state.worlds
-  pool = worlds.info["pool"]
-  info = {name: leaf for name, leaf in worlds.info.items() if name != "pool"}
-  split = sharding.shard_worlds(mesh, worlds.replace(info=info))
-  split = split.replace(info={**split.info, "pool": sharding.replicate(mesh, pool)})
-  return sharding.replicate(mesh, state._replace(worlds=()))._replace(worlds=split)
 
 
 def _step_metrics(rows: Transition, after: State) -> Metrics:
@@ -137,21 +126,6 @@ def _step_metrics(rows: Transition, after: State) -> Metrics:
     **{f"step/{name}": mean(values) for name, values in reported.items()},
     "worlds/healthy": jnp.mean(healthy.astype(jnp.float32)),
   }
-
-
-def _episode_metrics(worlds: State) -> Metrics:
-  """Means over the latest finished episode of every world that has finished one."""
-  metrics = {}
-  if "episode" in worlds.info:
-    episode = worlds.info["episode"]
-    finished = episode["count"] > 0
-    number = jnp.maximum(jnp.sum(finished), 1)
-    for name in ("return", "length"):
-      metrics[f"episode/{name}"] = jnp.sum(jnp.where(finished, episode[name], 0)) / number
-    metrics["episode/count"] = jnp.sum(episode["count"])
-  if "quarantined" in worlds.info:
-    metrics["worlds/quarantined"] = jnp.sum(worlds.info["quarantined"])
-  return metrics
 
 
 def check(config: OnPolicyConfig) -> None:

@@ -17,6 +17,7 @@ from jaxskills.learners.action_type import gaussian_prior
 from jaxskills.learners.sac import SacConfig, make_sac
 from jaxskills.training import off_policy, sharding
 from jaxskills.training.off_policy import OffPolicyConfig, make_off_policy
+from jaxskills.training.worlds import place_worlds
 
 LENGTH = 4  # steps per episode
 SIZES = OffPolicyConfig(
@@ -157,7 +158,7 @@ def test_seeds_trained_at_once_are_those_trained_alone(loop):
 def test_one_device_equals_two(loop, begun):
   assert len(jax.devices()) == 2
   mesh = sharding.make_mesh()
-  places = off_policy.place(mesh, jax.eval_shape(lambda: begun))
+  places = place_worlds(mesh, jax.eval_shape(lambda: begun))
   split = jax.device_put(begun, places)
   assert len(split.worlds.obs["state"].sharding.device_set) == 2
   assert not split.worlds.obs["state"].sharding.is_fully_replicated

@@ -12,8 +12,9 @@ from jaxskills.envs.wrappers.auto_reset import AutoReset
 from jaxskills.envs.wrappers.episode import EpisodeLimit, EpisodeStatistics
 from jaxskills.envs.wrappers.quarantine import Quarantine
 from jaxskills.learners.ppo import PpoConfig, make_ppo
-from jaxskills.training import checkpoint, on_policy, sharding
+from jaxskills.training import checkpoint, sharding
 from jaxskills.training.on_policy import OnPolicyConfig, make_on_policy
+from jaxskills.training.worlds import place_worlds
 from jaxskills.types import Learner, Transition
 
 LENGTH = 6  # steps per episode
@@ -195,7 +196,7 @@ def test_the_same_seed_gives_the_same_bits(loop, begun):
 def test_one_device_equals_two(loop, begun):
   assert len(jax.devices()) == 2
   mesh = sharding.make_mesh()
-  places = on_policy.place(mesh, jax.eval_shape(lambda: begun))
+  places = place_worlds(mesh, jax.eval_shape(lambda: begun))
   split = jax.device_put(begun, places)
   assert len(split.worlds.obs["state"].sharding.device_set) == 2
   assert not split.worlds.obs["state"].sharding.is_fully_replicated
