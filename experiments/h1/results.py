@@ -48,7 +48,9 @@ def evaluator(config: ConfigDict, seed: int = EVALUATION_SEED) -> Callable[[PpoP
       watch,
     )
     error, turn, fell = (leaf[:, 1:] for leaf in played.watched)
-    alive = played.alive
+    # A robot that diverged has fallen, and has no velocity.
+    alive = played.alive * jnp.isfinite(error)
+    error, turn = (jnp.where(alive > 0, leaf, 0.0) for leaf in (error, turn))
     return {
       "eval/fall_rate": jnp.mean(jnp.any(fell, axis=1)),
       "eval/velocity_error": jnp.sum(error * alive) / jnp.sum(alive),

@@ -57,9 +57,11 @@ class Env(abc.ABC):
   Attributes:
     reports: keys of `State.info` that tell of the last step or the last episode. All others are
       memory of the running episode, and begin anew with it.
+    keeps: whether a world has something of its own that outlives its episodes (`begin_again`).
   """
 
   reports: frozenset[str] = frozenset()
+  keeps: bool = False
 
   @abc.abstractmethod
   def reset(self, key: Key) -> State:
@@ -81,6 +83,18 @@ class Env(abc.ABC):
     """Moves the world by one control step and looks at it."""
     state = self.advance(state, action)
     return state.replace(obs=self.observe(state.data))
+
+  def begin_again(self, start: Any, before: State) -> Any:
+    """The data that a world begins a further episode with, where it draws from a stock of starts.
+
+    Only called where `keeps` says so.
+
+    Args:
+      start: data that any world may draw.
+      before: this world as its last episode left it.
+    """
+    del before
+    return start
 
   @property
   @abc.abstractmethod
@@ -144,6 +158,13 @@ class Wrapper(Env):
 
   def observe(self, data: Any) -> Observation:
     return self.env.observe(data)
+
+  def begin_again(self, start: Any, before: State) -> Any:
+    return self.env.begin_again(start, before)
+
+  @property
+  def keeps(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    return self.env.keeps
 
   @property
   def action_size(self) -> int:

@@ -56,7 +56,7 @@ class WalkRecord(NamedTuple):
   foot_speed: np.ndarray
   """`[time, 2]`, horizontal, m/s."""
   phase: np.ndarray
-  """`[time]`, of the gait clock, 0 to 1; it rests at 0 while no steps are asked for."""
+  """`[time]`, of the gait clock, 0 to 1; it runs on while no steps are asked for."""
   is_moving: np.ndarray
   """`[time]`, true where the command asks for steps."""
   push: np.ndarray

@@ -65,7 +65,7 @@ def _caption(config: Mapping[str, Any]) -> str:
   command = as_object(config.get("commands"))
   text = f"A command holds {_text(command.get('seconds'))} s. "
   if as_object(config.get("task")).get("randomize", True):
-    return text + "Every world has its own robot, the same for a whole episode."
+    return text + "Every world has its own robot, the same for the whole run."
   return text + "The robot itself was the nominal one."
 
 

@@ -21,14 +21,14 @@ def walk(commands=COMMANDS) -> WalkRecord:
   command = np.repeat([told for _, told in commands], [number for number, _ in commands], axis=0)
   time = len(command)
   is_moving = np.abs(command).max(axis=1) > 0.05
-  clock = np.cumsum(is_moving) * is_moving
+  clock = np.arange(time)
   stance = np.stack([clock % PERIOD < STANCE, (clock + PERIOD // 2) % PERIOD < STANCE], axis=1)
   stance |= ~is_moving[:, None]
   joints = len(H1.joints)
   qpos, qvel = np.zeros((time, 7 + joints)), np.zeros((time, 6 + joints))
   qpos[:, 0] = np.cumsum(command[:, 0]) * STEP
   qpos[:, 2], qpos[:, 3], qpos[:, 7:] = H1.base_height, 1.0, H1.default_pose
-  swing = 0.4 * np.sin(2 * np.pi * clock / PERIOD)
+  swing = 0.4 * is_moving * np.sin(2 * np.pi * clock / PERIOD)
   qpos[:, 7 + H1.joints.index("left_hip_pitch")] += swing
   qpos[:, 7 + H1.joints.index("right_hip_pitch")] -= swing
   qvel[:, 0] = command[:, 0]

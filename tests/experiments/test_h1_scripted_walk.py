@@ -52,7 +52,8 @@ def test_each_step_has_the_command_of_the_script(played, script):
   np.testing.assert_allclose(played.command, script.commands, atol=1e-6)
   np.testing.assert_array_equal(played.push, script.pushes)
   np.testing.assert_array_equal(played.is_moving, np.arange(12) >= 6)
-  np.testing.assert_allclose(played.phase, np.maximum(np.arange(12) - 5, 0) * 0.025, atol=1e-6)
+  turns = np.arange(12) * played.step_seconds / env.clock_seconds
+  np.testing.assert_allclose(played.phase, turns % 1.0, atol=1e-6)
   assert played.stance[:6].all() and len(played.qpos) == 12 and not played.fell.any()
 
 

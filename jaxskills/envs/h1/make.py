@@ -14,8 +14,8 @@ from jaxskills.physics.randomization import Randomizer
 class Variation(NamedTuple):
   """Ranges of what every world has of its own, as factors unless a unit is given.
 
-  The ranges span what published deployments of the H1 train with (unitree_rl_gym: friction .1 to
-  1.25, added mass -1 to 3 kg), a little narrower in friction.
+  After what published deployments of the H1 train with (unitree_rl_gym: friction .1 to 1.25, added
+  mass -1 to 3 kg), without the slipperiest floors.
 
   Attributes:
     friction: of the soles, sliding.
@@ -45,7 +45,7 @@ SOLES = tuple(name for foot in H1.foot_geoms for name in foot)
 
 
 def make_randomizer(variation: Variation) -> Randomizer:
-  """All of it, drawn anew for every start."""
+  """All of it at once."""
   return vary.combine(
     vary.friction(variation.friction, geoms=SOLES),
     vary.mass(scale=variation.mass),
@@ -69,7 +69,7 @@ def make_h1_velocity(
   disturbances: Disturbances = DISTURBANCES,
   controlled: tuple[int, ...] = LEGS,
   action_scale: float = 0.25,
-  clock_seconds: float = 0.8,
+  clock_seconds: float = 0.64,
   history: int = 1,
   reward_weights: Mapping[str, float] = WEIGHTS,
 ) -> H1Velocity:
@@ -85,7 +85,7 @@ def make_h1_velocity(
     disturbances: noise, latency, pushes.
     controlled: indices into `H1.joints` of the joints that the action moves.
     action_scale: displacement of a joint's target by an action of 1, rad; Unitree's own.
-    clock_seconds: period of the gait clock; Unitree's own.
+    clock_seconds: period of the gait clock; Unitree's own is .8, with which the hips sway more.
     history: measurements that the actor sees, newest first.
     reward_weights: by name, of `rewards.TERMS`.
 
@@ -93,6 +93,7 @@ def make_h1_velocity(
     UserError: for an engine that is unknown or not installed.
     ValueError: for numbers that do not fit together.
   """
+  _check(substeps, history, controlled, commands)
   timestep = 1.0 / (H1.control_hz * substeps)
   if disturbances.latency_seconds > substeps * timestep:
     raise ValueError(
@@ -111,3 +112,17 @@ def make_h1_velocity(
     randomizer=None if variation is None else make_randomizer(variation),
     reward_weights=reward_weights,
   )
+
+
+def _check(substeps: int, history: int, controlled: tuple[int, ...], commands: Commands) -> None:
+  """Refuses numbers that no robot has."""
+  for name, value in (("substeps", substeps), ("history", history)):
+    if value < 1:
+      raise ValueError(f"{name} must be at least 1, not {value}")
+  wrong = [index for index in controlled if not 0 <= index < len(H1.joints)]
+  if wrong or not controlled or len(set(controlled)) < len(controlled):
+    raise ValueError(
+      f"controlled joints are different numbers from 0 to {len(H1.joints) - 1}, got {controlled}"
+    )
+  if not 0.0 < commands.first_level <= 1.0:
+    raise ValueError(f"first_level must lie in (0, 1], not {commands.first_level}")

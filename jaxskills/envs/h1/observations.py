@@ -38,8 +38,7 @@ def declare(env: Any) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
 
   def clock(data: Any) -> Float[Array, "2"]:
     angle = 2.0 * jnp.pi * data.phase
-    wave = jnp.stack([jnp.sin(angle), jnp.cos(angle)])
-    return jnp.where(env.is_moving(data.command), wave, 0.0)
+    return jnp.stack([jnp.sin(angle), jnp.cos(angle)])
 
   measurable = (
     Term("gyro", 3, "rad/s", "pelvis", gyro, 0.25, noise=0.2),

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 SWING_HEIGHT = 0.10  # m, of a sole in mid-swing
 STANCE_SHARE = 0.55  # of the clock's period
+STEP_STANDING = 0.75  # of what a foot on the ground is worth while standing
 
 
 class Stride(NamedTuple):
@@ -120,9 +121,15 @@ def hip_deviation(stride: Stride) -> Array:
 
 
 def clock_contact(stride: Stride) -> Array:
-  """For each foot, 1 when its contact agrees with the clock and -1 when it does not, summed."""
-  agrees = stride.contact == in_stance(stride)
-  return jnp.sum(jnp.where(agrees, 1.0, -1.0))
+  """For each foot, 1 when its contact agrees with the clock and -1 when it does not, summed.
+
+  When no steps are asked for, a foot on the ground always earns 1, and one that is lifted in time
+  with the clock `STEP_STANDING`: a robot that is pushed or told to stop has to step, and where that
+  cost as much as a step out of time it rather fell.
+  """
+  in_time = stride.contact == clock_stance(stride.phase)
+  stands = jnp.where(stride.contact, 1.0, jnp.where(in_time, STEP_STANDING, -1.0))
+  return jnp.sum(jnp.where(stride.is_moving, jnp.where(in_time, 1.0, -1.0), stands))
 
 
 def swing_height(stride: Stride) -> Array:
@@ -137,9 +144,13 @@ def slip(stride: Stride) -> Array:
 
 
 def in_stance(stride: Stride) -> Bool[Array, "2"]:
-  """Which feet the clock wants on the ground; both when no steps are asked for."""
-  phases = (stride.phase + jnp.array([0.0, 0.5])) % 1.0
-  return (phases < STANCE_SHARE) | ~stride.is_moving
+  """Which feet belong on the ground: those the clock wants there; both when no steps are due."""
+  return clock_stance(stride.phase) | ~stride.is_moving
+
+
+def clock_stance(phase: Float[Array, ""]) -> Bool[Array, "2"]:
+  """Which feet the clock wants on the ground."""
+  return (phase + jnp.array([0.0, 0.5])) % 1.0 < STANCE_SHARE
 
 
 TERMS: Mapping[str, Callable[[Stride], Array]] = {
@@ -165,9 +176,9 @@ TERMS: Mapping[str, Callable[[Stride], Array]] = {
 }
 WEIGHTS: Mapping[str, float] = {
   "tracking_velocity": 2.0,
-  "velocity_error": 0.0,
+  "velocity_error": -0.3,
   "tracking_yaw_rate": 1.0,
-  "yaw_rate_error": 0.0,
+  "yaw_rate_error": -0.5,
   "vertical_velocity": -2.0,
   "roll_pitch_rate": -0.1,
   "tilt": -1.0,
@@ -177,7 +188,7 @@ WEIGHTS: Mapping[str, float] = {
   "torque": -1e-6,
   "joint_speed": -1e-3,
   "hip_deviation": -1.0,
-  "clock_contact": 0.5,
+  "clock_contact": 1.0,
   "swing_height": -20.0,
   "slip": -0.2,
 }

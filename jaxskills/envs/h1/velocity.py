@@ -1,9 +1,10 @@
 """Unitree H1 on flat ground, told how fast to go: the planar velocity and yaw rate of its base.
 
 The actor sees what the robot measures, as its own deployment sees it (`observations.py`); the
-critic sees the truth too. Every world has its own masses, friction, motors and latency, feels
-pushes, and reads noisy sensors. An action is a displacement of the joint targets from the default
-pose, held by the robot's own position servos; joints that are not controlled are held in it.
+critic sees the truth too. Every world is a robot of its own, with the same masses, friction and
+motors in all its episodes; each episode has its own latency, pushes and sensor noise. An action is
+a displacement of the joint targets from the default pose, held by the robot's own position servos;
+joints that are not controlled are held in it.
 """
 
 from collections.abc import Mapping
@@ -56,7 +57,7 @@ class Disturbances(NamedTuple):
     noise: factor on the measurement noise that the observations declare.
     latency_seconds: greatest delay between a measurement and what the motors do of it; drawn for
       each episode from 0 on, in physics steps, one control period at most.
-    push_speed: greatest change of the base's planar velocity by a push, m/s.
+    push_speed: greatest change of the base's planar velocity by a push, m/s; any direction.
     push_seconds: between pushes, on average.
     start_joint: half width of the joint positions' spread at the start, rad.
   """
@@ -97,6 +98,7 @@ class H1Velocity(base.Env):
   """
 
   reports = frozenset({"level"})
+  keeps = True
 
   def __init__(
     self,
@@ -150,6 +152,14 @@ class H1Velocity(base.Env):
     zero = jnp.zeros(())
     return base.State(data, self.observe(data), zero, zero, zeros, {"level": level})
 
+  def begin_again(self, start: WalkData, before: base.State) -> WalkData:
+    """The robot stays the one it was, and its first command is as hard as the last."""
+    data = start._replace(parameters=before.data.parameters)
+    if self.commands.first_level >= 1.0:
+      return data
+    harder = before.info["level"] / self.commands.first_level  # ranges grow in proportion
+    return self._measure(data._replace(command=harder * start.command), first=True)
+
   def advance(self, state: base.State, action: Float[Array, "action"]) -> base.State:
     before: WalkData = state.data
     action = jnp.clip(action, -ACTION_LIMIT, ACTION_LIMIT)
@@ -165,7 +175,7 @@ class H1Velocity(base.Env):
       physics=physics,
       action=action,
       previous_action=before.action,
-      phase=self._next_phase(before),
+      phase=(before.phase + self.step_seconds / self.clock_seconds) % 1.0,
       steps=before.steps + 1,
     )
     stride = self.stride(data)
@@ -213,7 +223,7 @@ class H1Velocity(base.Env):
       hip_position=physics.qpos[7 + self._hips],
       action=data.action,
       previous_action=data.previous_action,
-      fell=(height < _FALLEN_HEIGHT) | (gravity[2] > -_FALLEN_TILT),
+      fell=~((height >= _FALLEN_HEIGHT) & (gravity[2] <= -_FALLEN_TILT)),  # nor is NaN upright
     )
 
   def is_moving(self, command: Float[Array, "3"]) -> Bool[Array, ""]:
@@ -280,10 +290,11 @@ class H1Velocity(base.Env):
 
   def _pushed(self, key: Key, qvel: Array, level: Array) -> Array:
     """Sometimes a jolt in the plane."""
-    when_key, how_key = jax.random.split(key)
+    when_key, where_key, size_key = jax.random.split(key, 3)
     chance = self.step_seconds / self.disturbances.push_seconds
-    most = level * self.disturbances.push_speed
-    jolt = jax.random.uniform(how_key, (2,), minval=-most, maxval=most)
+    angle = jax.random.uniform(where_key, maxval=2.0 * jnp.pi)
+    size = level * self.disturbances.push_speed * jax.random.uniform(size_key)
+    jolt = size * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
     return qvel.at[:2].add(jnp.where(jax.random.uniform(when_key) < chance, jolt, 0.0))
 
   def _draw_command(self, key: Key, level: Array) -> Float[Array, "3"]:
@@ -293,11 +304,6 @@ class H1Velocity(base.Env):
     command = jax.random.uniform(value_key, (3,), minval=level * low, maxval=level * high)
     stands = jax.random.uniform(stand_key) < self.commands.standing_share
     return jnp.where(stands, 0.0, command)
-
-  def _next_phase(self, before: WalkData) -> Array:
-    """The clock stands still while nothing is asked for."""
-    phase = (before.phase + self.step_seconds / self.clock_seconds) % 1.0
-    return jnp.where(self.is_moving(before.command), phase, 0.0)
 
   def _next_level(self, level: Array, stride: rewards.Stride, is_due: Array) -> Array:
     """Up by a tenth where a command was followed to its end, down by one at a fall."""

@@ -39,7 +39,8 @@ class AutoReset:
 
   Two worlds that draw the same start do not live the same random life from there on: every typed
   PRNG key in what is drawn is folded with the world's index and the step. A raw key (`uint32`)
-  cannot be told from numbers, and stays as it was drawn.
+  cannot be told from numbers, and stays as it was drawn. What is a world's own for the whole of a
+  run, such as the masses of its robot, it keeps by `Env.begin_again`.
   """
 
   def __init__(self, env: Env, pool_size: int, refresh_size: int | None = None):
@@ -101,6 +102,9 @@ class AutoReset:
     memory = {name: after.info[name] for name in pool.memory}
     fresh = jax.tree.map(lambda leaf: leaf[slots], (pool.data, pool.obs, pool.memory))
     fresh = jax.vmap(_renew_keys, in_axes=(0, 0, None))(fresh, world, pool.draws)
+    if self.env.keeps:
+      data = jax.vmap(self.env.begin_again)(fresh[0], after)
+      fresh = (data, jax.vmap(self.env.observe)(data), fresh[2])
     data, obs, memory = jax.tree.map(
       lambda new, old: jnp.where(_along(after.done > 0.0, old), new, old),
       fresh,

@@ -74,6 +74,15 @@ def test_standing_still_on_both_feet_is_asked_for_only_when_nothing_else_is():
   assert rewards.clock_contact(both._replace(is_moving=jnp.asarray(False))) == 2.0
 
 
+def test_a_step_in_time_costs_a_standing_robot_little():
+  """Where it cost as much as a step out of time, every fall was one of a robot told to stand."""
+  standing = UPRIGHT._replace(is_moving=jnp.asarray(False), phase=jnp.asarray(0.75))  # right's turn
+  left_up = standing._replace(contact=jnp.array([False, True]))
+  right_up = standing._replace(contact=jnp.array([True, False]))
+  assert rewards.clock_contact(left_up) == 1.0 + rewards.STEP_STANDING
+  assert rewards.clock_contact(right_up) == 0.0
+
+
 def test_standing_still_earns_less_than_walking_as_commanded():
   """The trap that low weights of the clock fall into."""
   still = UPRIGHT._replace(

@@ -163,15 +163,16 @@ def test_every_world_is_another_robot_and_the_same_world_the_same_one(varied: H1
     assert len(np.unique(flat, axis=0)) == 8, name
 
 
-def test_a_heavier_robot_sinks_deeper(calm: H1Velocity, varied: H1Velocity):
+def test_a_heavier_robot_sinks_deeper(varied: H1Velocity):
   """Parameters reach the physics, not only the observation."""
   state = jax.jit(varied.reset)(jax.random.key(0))
-  heavy = {**state.data.parameters, "body_mass": 2.0 * state.data.parameters["body_mass"]}
+  heavy = {**state.data.parameters, "body_mass": 1.5 * state.data.parameters["body_mass"]}
   step = jax.jit(varied.step)
-  still = jnp.zeros(10)
-  light_next = step(state, still)
-  heavy_next = step(state.replace(data=state.data._replace(parameters=heavy)), still)
-  assert not np.allclose(light_next.data.physics.qvel, heavy_next.data.physics.qvel, atol=1e-3)
+  lasts = [state, state.replace(data=state.data._replace(parameters=heavy))]
+  for _ in range(10):
+    lasts = [step(last, jnp.zeros(10)) for last in lasts]
+  light_height, heavy_height = (last.data.physics.qpos[2] for last in lasts)
+  assert heavy_height < light_height - 1e-3
 
 
 def test_pushes_come_as_often_and_as_hard_as_declared():
@@ -181,7 +182,9 @@ def test_pushes_come_as_often_and_as_hard_as_declared():
   push = jax.jit(jax.vmap(lambda key: env._pushed(key, jnp.zeros(25), jnp.ones(()))))
   pushed = push(keys)
   jolts = np.asarray(pushed)[:, :2]
-  assert np.abs(jolts).max() <= 0.6
+  sizes = np.linalg.norm(jolts, axis=1)
+  assert 0.55 < sizes.max() <= 0.6
+  assert np.abs(jolts.mean(axis=0)).max() < 0.01  # from all sides
   assert np.any(jolts != 0, axis=1).mean() == pytest.approx(0.02 / 0.2, abs=0.02)
   np.testing.assert_array_equal(np.asarray(pushed)[:, 2:], 0.0)
 
@@ -200,11 +203,17 @@ def test_commands_are_in_their_ranges_and_some_are_to_stand():
     assert moving.mean() == pytest.approx((low + high) / 2, abs=0.05)
 
 
-def test_the_clock_runs_while_walking_and_rests_while_standing(calm: H1Velocity):
-  data = begun(calm)._replace(phase=jnp.asarray(0.5))
-  walking = data._replace(command=jnp.array([0.5, 0.0, 0.0]))
-  assert calm._next_phase(walking) == pytest.approx(0.5 + 0.02 / 0.8)
-  assert calm._next_phase(data._replace(command=jnp.zeros(3))) == 0.0
+def test_the_clock_runs_whether_walking_or_standing(calm: H1Velocity):
+  begins = jax.jit(calm.reset)(jax.random.key(0))
+  step = jax.jit(calm.step)
+  for command in ([0.5, 0.0, 0.0], [0.0, 0.0, 0.0]):
+    data = begins.data._replace(phase=jnp.asarray(0.99), command=jnp.array(command))
+    after = step(begins.replace(data=data), jnp.zeros(calm.action_size))
+    phase = 0.99 + calm.step_seconds / calm.clock_seconds - 1.0
+    assert after.data.phase == pytest.approx(phase, abs=1e-5)
+    angle = 2.0 * np.pi * phase
+    seen = after.obs["state"][-2:]
+    np.testing.assert_allclose(seen, [np.sin(angle), np.cos(angle)], atol=1e-4)
 
 
 def test_history_is_newest_first():
