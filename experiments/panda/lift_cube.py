@@ -49,6 +49,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
   config.control.mode = "end_effector"
   config.rl.update(worlds=512, env_steps=5_000_000, evaluate_every_steps=500_000)
   config.rl.update(episode_steps=120, eval_steps=120)
+  config.rl.update(reset_pool=512, reset_refresh=64)
   config.ppo.update(gamma=0.98, entropy=0.003)
   if preset == "full":
     config.ppo.hidden = (512, 256, 128)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from jaxskills.envs import base
@@ -21,7 +21,7 @@ from jaxskills.training.workdir import Workdir
 from jaxskills.types import Key, Metrics
 
 EVALUATION_SEED = 20_000  # fixed keys: every evaluation of every run sees the same random numbers
-_MAXIMA = ("limits/",)  # metrics whose greatest value matters, not their mean
+_LIMITS = "limits/"  # of these the greatest value of an episode matters, not the mean
 
 
 def evaluator(config: ConfigDict, seed: int = EVALUATION_SEED) -> Callable[[PpoParams], Metrics]:
@@ -29,7 +29,7 @@ def evaluator(config: ConfigDict, seed: int = EVALUATION_SEED) -> Callable[[PpoP
 
   `eval/success_rate` is the share of episodes with a success at any step, `eval/success_at_end` of
   those whose last step is one; `eval/distance_at_end` is a median, m; `eval/grasp_rate` and
-  `eval/lift_rate` are shares with a grasp and with a cube half way up, where there is a cube;
+  `eval/lift_rate` are shares with a grasp and with a grasped cube half way up, if there is one;
   `eval/limits/...` are means over episodes of the greatest use of a limit.
   """
   episodes, steps = config.rl.eval_episodes, config.rl.eval_steps
@@ -39,26 +39,40 @@ def evaluator(config: ConfigDict, seed: int = EVALUATION_SEED) -> Callable[[PpoP
   def score(params: PpoParams) -> Metrics:
     keys = jax.random.split(jax.random.key(seed), episodes)
     act = lambda observation: plan(params, observation, None)[0]  # noqa: E731
-    metrics, reward, goal_height = jax.vmap(lambda key: _play(env, act, key, steps))(keys)
-    success = metrics["success"] > 0.0
-    scores = {
-      "success_rate": jnp.mean(jnp.any(success, axis=1)),
-      "success_at_end": jnp.mean(success[:, -1]),
-      "distance_at_end": jnp.median(metrics["distance"][:, -1]),
-      "return": jnp.mean(jnp.sum(reward, axis=1)),
-      "episodes": jnp.asarray(episodes),
-      "overflow": jnp.max(metrics["overflow"]),
-    }
-    if "grasped" in metrics:
-      half = 0.5 * goal_height[:, None]
-      is_up = (metrics["grasped"] > 0.0) & (metrics["height"] > half)
-      scores["grasp_rate"] = jnp.mean(jnp.any(metrics["grasped"] > 0.0, axis=1))
-      scores["lift_rate"] = jnp.mean(jnp.any(is_up, axis=1))
-    limits = {name: value for name, value in metrics.items() if name.startswith(_MAXIMA)}
-    scores |= {name: jnp.mean(jnp.max(value, axis=1)) for name, value in limits.items()}
-    return {f"eval/{name}": jnp.asarray(value, jnp.float32) for name, value in scores.items()}
+    return summarize(*jax.vmap(lambda key: _play(env, act, key, steps))(keys))
 
   return score
+
+
+def summarize(
+  metrics: dict[str, Float[Array, "episodes time"]],
+  reward: Float[Array, "episodes time"],
+  goal_height: Float[Array, "episodes"],
+) -> Metrics:
+  """The figures of `evaluator`.
+
+  Args:
+    metrics: of every step.
+    reward: likewise.
+    goal_height: of each episode's goal, m.
+  """
+  success = metrics["success"] > 0.0
+  scores = {
+    "success_rate": jnp.mean(jnp.any(success, axis=1)),
+    "success_at_end": jnp.mean(success[:, -1]),
+    "distance_at_end": jnp.median(metrics["distance"][:, -1]),
+    "return": jnp.mean(jnp.sum(reward, axis=1)),
+    "episodes": jnp.asarray(len(reward)),
+    "overflow": jnp.max(metrics["overflow"]),
+  }
+  if "grasped" in metrics:
+    is_grasped = metrics["grasped"] > 0.0
+    is_up = is_grasped & (metrics["height"] > 0.5 * goal_height[:, None])
+    scores["grasp_rate"] = jnp.mean(jnp.any(is_grasped, axis=1))
+    scores["lift_rate"] = jnp.mean(jnp.any(is_up, axis=1))
+  limits = {name: value for name, value in metrics.items() if name.startswith(_LIMITS)}
+  scores |= {name: jnp.mean(jnp.max(value, axis=1)) for name, value in limits.items()}
+  return {f"eval/{name}": jnp.asarray(value, jnp.float32) for name, value in scores.items()}
 
 
 def evaluate(config: ConfigDict, params: PpoParams, seed: int = EVALUATION_SEED) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class PandaArm(base.Env):
     privileged: terms of `privileged`, likewise.
   """
 
+  keeps = True
   grips: bool
   measurable: tuple[Term, ...]
   privileged: tuple[Term, ...]
@@ -168,6 +169,10 @@ class PandaArm(base.Env):
     zero = jnp.zeros(())
     zeros = jax.tree.map(jnp.zeros_like, metrics)
     return base.State(data, self.observe(data), zero, zero, zeros, {})
+
+  def begin_again(self, start: ArmData, before: base.State) -> ArmData:
+    """The arm stays the one it was."""
+    return start._replace(parameters=before.data.parameters)
 
   def advance(self, state: base.State, action: Float[Array, "action"]) -> base.State:
     before: ArmData = state.data

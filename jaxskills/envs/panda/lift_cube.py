@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxskills.assets.panda import PANDA
-from jaxskills.envs import terms
+from jaxskills.envs import base, terms
 from jaxskills.envs.panda import observations, rewards
 from jaxskills.envs.panda.arm import JOINTS, ArmData, Disturbances, PandaArm, reward_metrics
 from jaxskills.envs.panda.control import Control
@@ -95,6 +95,13 @@ class PandaLiftCube(PandaArm):
     goal = jax.random.uniform(goal_key, (3,), minval=least, maxval=most)
     height = self.half_edge(parameters)[None]
     return jnp.concatenate([place, height, frames.from_yaw(yaw)]), goal
+
+  def begin_again(self, start: ArmData, before: base.State) -> ArmData:
+    """Its cube stays the one it was too, and lies on the table."""
+    data = super().begin_again(start, before)
+    height = self.half_edge(data.parameters)
+    qpos = data.physics.qpos.at[_CUBE + 2].set(height)
+    return self._measure(data._replace(physics=data.physics._replace(qpos=qpos)))
 
   def judge(self, data: ArmData) -> tuple[Array, dict[str, Array]]:
     step = self.lifting(data)

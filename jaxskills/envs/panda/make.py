@@ -64,7 +64,7 @@ CONTROL, TARGETS, CUBES = Control(), Targets(), Cubes()
 
 
 def make_randomizer(variation: Variation, cube: CubeVariation | None = None) -> Randomizer:
-  """All of it, drawn anew for every start."""
+  """All of it at once."""
   motors = (*PANDA.joints,)
   parts = [
     vary.mass(variation.mass, bodies=_LINKS),

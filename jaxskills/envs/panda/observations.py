@@ -2,7 +2,10 @@
 
 Joint positions and velocities, the width of the gripper, what the joints are told, and the
 gripper's place by kinematics all come from the robot itself, a thousand times a second. The noise
-declared here is ours. Where a cube is, the robot cannot tell: it takes a camera that tracks it.
+declared here is ours. Where a cube is, the robot cannot tell: it takes a camera that tracks it. The
+policy is told its place once: of a second term with noise of its own it could make a mean, which no
+tracker's one sample allows. The way from it to the goal is the policy's own subtraction, and so is
+that from the gripper to a target.
 """
 
 from typing import Any
@@ -64,13 +67,10 @@ def arm(env: Any) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
 
 
 def reach(env: Any) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
-  """Terms of reaching: the target, which somebody gives, and the way to it."""
+  """Terms of reaching: the target, which somebody gives, and, for critics, the way to it."""
   to_goal = lambda data: data.goal - data.gripper.position  # noqa: E731
-  measurable = (
-    Term("target", 3, "m", "world", lambda data: data.goal, 2.0),
-    Term("to_target", 3, "m", "world, from the gripper", to_goal, 5.0, noise=0.001),
-  )
-  return measurable, (_truth("true_to_target", 3, "m", "world, from the gripper", to_goal, 5.0),)
+  measurable = (Term("target", 3, "m", "world", lambda data: data.goal, 2.0),)
+  return measurable, (_truth("to_target", 3, "m", "world, from the gripper", to_goal, 5.0),)
 
 
 def lift(env: Any, *, cube_is_tracked: bool) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
@@ -98,7 +98,6 @@ def lift(env: Any, *, cube_is_tracked: bool) -> tuple[tuple[Term, ...], tuple[Te
   tips = np.array([model.geom(name).id for name in env.tips])
   tracked = (
     Term("cube_position", 3, "m", "world, from the gripper", place, 5.0, TRACKER_NOISE),
-    Term("cube_to_goal", 3, "m", "world", lambda d: d.goal - env.cube(d), 5.0, TRACKER_NOISE),
     Term("cube_yaw", 2, "1", "sine, cosine of four times it", env.cube_yaw, 1.0, _TRACKER_TURN),
   )
   measurable = (
@@ -109,6 +108,7 @@ def lift(env: Any, *, cube_is_tracked: bool) -> tuple[tuple[Term, ...], tuple[Te
   )
   privileged = (
     *(t._replace(name=f"true_{t.name}", noise=0.0, measurable=False) for t in tracked),
+    _truth("cube_to_goal", 3, "m", "world", lambda d: d.goal - env.cube(d), 5.0),
     _truth("cube_velocity", 3, "m/s", "world", env.cube_velocity),
     _truth("cube_turn_rate", 3, "rad/s", "cube", env.cube_turn_rate, 0.2),
     _truth("touch", 2, "N", "", env.touch, 0.05),

@@ -61,7 +61,7 @@ def test_observations_are_as_large_as_declared_and_named_once():
   state = compiled(env)[0](KEYS)
   assert state.obs["state"].shape == (WORLDS, terms.size(env.measurable))
   assert state.obs["privileged"].shape == (WORLDS, terms.size(env.privileged))
-  assert env.observation_size == {"privileged": (22,), "state": (44,)}
+  assert env.observation_size == {"privileged": (22,), "state": (41,)}
   assert all(leaf.dtype == jnp.float32 for leaf in state.obs.values())
 
 
@@ -78,7 +78,6 @@ def test_what_the_policy_sees_is_measurable_and_nothing_else():
     "joint_target",
     "last_action",
     "target",
-    "to_target",
   ]
 
 
@@ -99,9 +98,8 @@ def test_measurements_are_true_without_noise_and_off_by_no_more_than_declared_wi
   (state, after), (_, heard) = (rollout(env, np.full((1, WORLDS, 7), 0.3)) for env in (calm, noisy))
   where, data = terms.slices(calm.measurable), state.data
   read = lambda name: after.obs["state"][0][:, where[name]]  # noqa: E731
-  np.testing.assert_allclose(
-    read("to_target"), 5.0 * (data.goal - data.gripper.position), atol=1e-6
-  )
+  np.testing.assert_allclose(read("gripper_position"), 2.0 * data.gripper.position, atol=1e-6)
+  np.testing.assert_allclose(read("target"), 2.0 * data.goal, atol=1e-6)
   position = data.physics.qpos[:, :7] - jnp.array(PANDA.default_pose)
   np.testing.assert_allclose(read("joint_position"), position, atol=1e-6)
   np.testing.assert_allclose(read("last_action"), 0.3)
