@@ -5,7 +5,8 @@ jax < 0.10 only: its `train` calls `jax.device_put_replicated`, which later vers
 The environment is ours, the same source, driven by Brax's own wrappers. The request is one line of
 JSON on standard input; every later line asks for one iteration (a rollout and all gradient steps on
 it) and is answered by a line on standard output once that is done. Standard input's end ends it.
-Nothing is imported of jaxskills but what makes the environment.
+Of jaxskills it imports the module that makes the environment and what that imports; an experiment's
+brings our learner along, which is not called.
 """
 
 import functools
@@ -14,7 +15,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any, TextIO
 
@@ -28,13 +29,14 @@ _ENDLESS = 1_000_000  # iterations
 
 
 class JoinedCritic:
-  """An environment that also shows what all of the critic's modalities are, as one.
+  """An environment that shows what the actor sees and, as one, what the critic sees.
 
-  Brax's value network sees one modality, ours may see several.
+  Brax's value network sees one modality, ours may see several. What else the environment shows is
+  left out: Brax would normalise and shuffle it.
   """
 
-  def __init__(self, env: Any, inputs: tuple[str, ...]):
-    self.env, self._inputs = env, inputs
+  def __init__(self, env: Any, actor: Sequence[str], critic: Sequence[str]):
+    self.env, self._actor, self._critic = env, actor, critic
 
   def reset(self, rng: jax.Array) -> Any:
     """As Brax calls it."""
@@ -45,8 +47,9 @@ class JoinedCritic:
     return self._joined(self.env.step(state, action))
 
   def _joined(self, state: Any) -> Any:
-    parts = [state.obs[name] for name in self._inputs]
-    return state.replace(obs={**state.obs, "critic": jnp.concatenate(parts)})
+    seen = {name: state.obs[name] for name in self._actor}
+    joined = jnp.concatenate([state.obs[name] for name in self._critic])
+    return state.replace(obs={**seen, "critic": joined})
 
   def __getattr__(self, name: str) -> Any:
     return getattr(self.env, name)
@@ -61,7 +64,8 @@ def main() -> None:
   config = ConfigDict(request["config"])
   module = importlib.import_module(request["module"])
   env = getattr(module, request["function"])(config, request["worlds"], engine=request["engine"])
-  train(JoinedCritic(env, tuple(config.ppo.critic_inputs)), config, request["worlds"], answers)
+  env = JoinedCritic(env, config.ppo.actor_inputs, config.ppo.critic_inputs)
+  train(env, config, request["worlds"], answers)
 
 
 def train(env: Any, config: ConfigDict, worlds: int, answers: TextIO) -> None:

@@ -7,7 +7,6 @@ randomisation, no noise, no latency, no curriculum, and a reward of one line.
 """
 
 import copy
-import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ from jaxtyping import Array, Float, Int
 from mujoco import mjx
 
 from jaxskills.benchmarks.robot_worlds import Start
-from jaxskills.envs.playground import make_playground
+from jaxskills.envs import playground
 from jaxskills.errors import UserError
 from jaxskills.physics.capacity import capacity_of
 from jaxskills.physics.state import Engine
@@ -37,18 +36,22 @@ class Likeness(NamedTuple):
     environment: of the same task there, by name; None where there is none.
     iterations: of the solver, in its model.
     ls_iterations: of the solver's line search.
+    contacts: that Warp's buffers have room for, a world. Playground sets them for all worlds of its
+      own training together: 8 * 8192 of its H1, 24 * 2048 of its Panda.
   """
 
   environment: str | None
   iterations: int
   ls_iterations: int
+  contacts: int
 
 
 LIKENESSES = {
-  "h1/velocity": Likeness("H1JoystickGaitTracking", 1, 5),
-  "panda/reach": Likeness(None, 5, 8),
-  "panda/lift_cube": Likeness("PandaPickCube", 5, 8),
+  "h1/velocity": Likeness("H1JoystickGaitTracking", 1, 5, 8),
+  "panda/reach": Likeness(None, 5, 8, 24),
+  "panda/lift_cube": Likeness("PandaPickCube", 5, 8, 24),
 }
+_BUFFERS = ("naconmax", "naccdmax")  # of contacts, in Playground's configurations; some have both
 
 
 class SteppedPeer(NamedTuple):
@@ -69,24 +72,27 @@ class SteppedPeer(NamedTuple):
   actions: Any
 
 
-def real(experiment: str, impl: str, worlds: int) -> SteppedPeer | None:
-  """Playground's own environment of the robot, or None where it cannot be made without a download.
+def real(experiment: str, impl: str, worlds: int) -> SteppedPeer:
+  """Playground's own environment of the robot.
 
   Args:
     experiment: ours.
     impl: of MJX, "jax" or "warp".
     worlds: side by side.
+
+  Raises:
+    UserError: saying why it cannot be had without a download.
   """
-  name = LIKENESSES[experiment].environment if experiment in LIKENESSES else None
-  if name is None:
-    return None
-  overrides = {"impl": impl} if impl == "jax" else {"impl": impl, "naconmax": 24 * worlds}
-  try:
-    theirs = make_playground(name, overrides=overrides).env
-  except UserError:
-    return None
-  wrapper: Any = importlib.import_module("mujoco_playground").wrapper
-  env = wrapper.wrap_for_brax_training(theirs, episode_length=_EPISODE_STEPS)
+  likeness = LIKENESSES.get(experiment)
+  if likeness is None or likeness.environment is None:
+    raise UserError(f"Playground has no environment of {experiment}")
+  name, theirs = likeness.environment, playground.package()
+  overrides: dict[str, Any] = {"impl": impl}
+  if impl == "warp":
+    defaults = theirs.registry.get_default_config(name)
+    overrides |= {key: likeness.contacts * worlds for key in _BUFFERS if key in defaults}
+  world = playground.load(name, overrides=overrides)
+  env = theirs.wrapper.wrap_for_brax_training(world, episode_length=_EPISODE_STEPS)
   shape = (_STEPS, worlds, env.action_size)
   return SteppedPeer(
     f"MuJoCo Playground {name}, {impl}",

@@ -96,9 +96,12 @@ def _playground(target: Target, bench: Bench, start: Start) -> OpenPeer:
   """Its environment on MJX's implementation that fits the engine: Warp's for Warp, else JAX's."""
   impl = "warp" if bench.engine == "warp" else "jax"
   experiment_name = target.name.partition(":")[0]
-  peer = robot_peer_playground.real(experiment_name, impl, bench.worlds)
-  if peer is None:
+  facts: dict[str, Any] = {}
+  try:
+    peer = robot_peer_playground.real(experiment_name, impl, bench.worlds)
+  except UserError as error:
     peer = robot_peer_playground.stepped(experiment_name, impl, bench.physics, start)
+    facts["peer_note"] = f"not Playground's own environment: {error}"
   one = jnp.ones((), jnp.int32)
   shapes = jax.eval_shape(lambda: (peer.state, peer.actions, one))
   compiled, seconds = measuring.compiled(peer.run, *shapes, donate=True)
@@ -113,7 +116,7 @@ def _playground(target: Target, bench: Bench, start: Start) -> OpenPeer:
 
   contender = Contender(peer.name, run, int(steps) * bench.worlds)
   floor = PLAYGROUND_FLOOR if bench.engine == "native" else None
-  facts = {"peer_compile_seconds": seconds, "peer_does": peer.does}
+  facts |= {"peer_compile_seconds": seconds, "peer_does": peer.does}
   return OpenPeer("environment", contender, floor, facts)
 
 

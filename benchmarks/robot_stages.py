@@ -7,7 +7,6 @@ random actions; `policy` has PPO's actor choose them; `training` is one iteratio
 a rollout and all gradient steps on it.
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ from jaxskills.envs.base import State
 from jaxskills.envs.wrappers.auto_reset import AutoReset
 from jaxskills.experiments import on_policy as experiment
 from jaxskills.learners.ppo import make_ppo
+from jaxskills.physics.processor import cores
 from jaxskills.physics.state import Engine, PhysicsState
 from jaxskills.training import on_policy
 from jaxskills.training.on_policy import OnPolicyState
@@ -191,7 +191,7 @@ class NativeAlone:
 
   def __init__(self, model: mujoco.MjModel, tape: Tape):
     worlds = tape.begins.shape[1]
-    threads = min(len(os.sched_getaffinity(0)), worlds)
+    threads = min(cores(), worlds)
     self._batch = mujoco.batch.Batch(model, worlds, threads)
     for name, field in tape.parameters.items():
       self._batch.expand(name)[:] = field
@@ -206,16 +206,17 @@ class NativeAlone:
 
   def run(self, steps: int) -> dict[str, float]:
     """Plays the tape's first steps."""
+    overflow = 0
     for number in range(steps):
       worlds = self._begins[number]
       for view, states in self._views:
         view[worlds] = states[number, worlds]
       controls = self._controls[number]
       self._batch.rollout(controls.shape[1], controls, record=())
-    warnings = self._batch.warning[..., 1]
-    overflow = float(warnings[:, self._full].any(axis=1).sum())
-    warnings[:] = 0
-    return {"overflow": overflow, "sum": float(self._batch.bind("qpos").sum())}
+      warnings = self._batch.warning[..., 1]
+      overflow += int(warnings[:, self._full].any(axis=1).sum())
+      warnings[:] = 0  # so that the next step's count again
+    return {"overflow": float(overflow), "sum": float(self._batch.bind("qpos").sum())}
 
   def qpos(self) -> np.ndarray:
     """Where the worlds are."""

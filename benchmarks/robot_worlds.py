@@ -28,7 +28,7 @@ from jaxskills.types import Key
 _KEPT = ("qpos", "qvel", "act", "time", "warmstart")  # of a state: all that steps depend on
 
 
-_COPIES = 5  # of a world's whole state: one for every stage, and where all begin
+_COPIES = 4  # of a world's whole state besides training's: the other stages, and where all begin
 
 
 class Target(NamedTuple):
@@ -84,10 +84,7 @@ def check_room(target: Target, engine: str, worlds: int) -> None:
   """
   env = target.make_env(target.config, worlds, engine=engine)
   state = jax.eval_shape(env.reset, jax.random.key(0))
-  rollout = 3 * target.config.rl.unroll * _size(state.obs)  # before, after, and shuffled
-  fields = tuple(getattr(state.data, "parameters", ()))
-  physics = memory.bytes_per_world(env.engine.model, engine, fields)
-  per_world = physics + _COPIES * _size(state) + rollout
+  per_world = on_policy.bytes_per_world(target.config, env) + _COPIES * _size(state)
   device = jax.devices()[0] if engine != "native" else None
   memory.check_worlds(worlds, per_world, memory.available_memory(device))
 

@@ -2,6 +2,7 @@
 
 import re
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -69,6 +70,17 @@ def test_ci_runs_the_two_commands_of_the_readme_to_the_letter():
   ]
   script = (ROOT / ".ci" / "run").read_text().splitlines()
   assert all(command in script for command in commands)
+
+
+def test_every_extra_that_the_package_names_is_there_to_install(modules):
+  project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+  named = set()
+  for name in modules:
+    text = (ROOT / name).read_text()
+    found = re.findall(r"jaxskills\[([^\]]+)\]|missing_extra\(\w+, \"([^\"]+)\"\)", text)
+    named |= {extra for pair in found for extra in "".join(pair).split(",")}
+  assert named >= {"bench", "playground", "warp"}
+  assert named - {"{extra}"} <= set(project["optional-dependencies"])
 
 
 def test_the_changelog_tells_of_this_version():

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
       if result[part]:
         print("", *table(result[part], columns, _format_wide), sep="\n")
   else:
-    print(*table(result["rows"]), sep="\n")
+    print(*table(result["rows"], getattr(benchmark, "COLUMNS", _COLUMNS)), sep="\n")
   for refusal in result.get("refused", ()):
     print(f"not measured: {refusal['engine']}: {refusal['reason']}")
   if args.json:

@@ -51,7 +51,8 @@ class Benchmark(Protocol):
   """What the command line expects of a module under `benchmarks/`.
 
   One that measures experiments has `TARGETS`, their names, a literal; `benchmarks/robots.py` is the
-  one there is, and `cli/bench.py` says what else it has.
+  one there is, and `cli/bench.py` says what else it has. One whose table has other columns than
+  name, value, unit, peer and ratio has `COLUMNS`, from heading to key.
   """
 
   def measure(self) -> Mapping[str, Any]:

@@ -23,7 +23,35 @@ _ROBOTS_URL = "https://github.com/deepmind/mujoco_menagerie"
 def make_playground(
   name: str, *, allow_download: bool = False, overrides: Mapping[str, Any] | None = None
 ) -> FromBrax:
-  """Loads an environment of MuJoCo Playground.
+  """An environment of MuJoCo Playground as one of ours, on MJX's JAX implementation.
+
+  Playground's own default is MuJoCo Warp. Some of its buffers are shared by all worlds, so that one
+  world alone cannot begin anew, as `AutoReset` has it do.
+
+  Args:
+    name: see `load`.
+    allow_download: likewise.
+    overrides: likewise; `impl` is "jax" if it is not among them.
+
+  Returns:
+    The environment. Leave its episode limit to `EpisodeLimit`.
+
+  Raises:
+    UserError: as `load` does, and for another `impl` than "jax".
+  """
+  overrides = {"impl": "jax", **(overrides or {})}
+  if overrides["impl"] != "jax":
+    raise UserError(
+      f"Playground's worlds on impl '{overrides['impl']}' share buffers and cannot begin anew one "
+      "by one; leave impl at 'jax'"
+    )
+  return FromBrax(load(name, allow_download=allow_download, overrides=overrides))
+
+
+def load(
+  name: str, *, allow_download: bool = False, overrides: Mapping[str, Any] | None = None
+) -> Any:
+  """Loads an environment of MuJoCo Playground, as it is.
 
   Args:
     name: as in Playground's registry, e.g. "H1JoystickGaitTracking" or "CartpoleBalance".
@@ -32,15 +60,12 @@ def make_playground(
     overrides: of the environment's own configuration, by dotted key, e.g. `{"impl": "jax"}`: its
       default, MuJoCo Warp, wants an NVIDIA GPU.
 
-  Returns:
-    The environment. Leave its episode limit to `EpisodeLimit`.
-
   Raises:
     UserError: if Playground is not installed, there is no such environment, or it would have to
       download what it may not.
   """
-  robots = _package().joinpath(*_ROBOTS)
-  playground: Any = importlib.import_module(_PACKAGE)
+  playground = package()
+  robots = Path(playground.__file__).parent.joinpath(*_ROBOTS)
   names = list(playground.registry.ALL_ENVS)
   if name not in names:
     raise UserError(f"Playground has no environment '{name}'{nearest(name, names)}")
@@ -50,16 +75,15 @@ def make_playground(
       f"Playground would clone {_ROBOTS_URL} into {robots} for {name}; "
       "pass allow_download=True to let it"
     )
-  return FromBrax(playground.registry.load(name, config_overrides=dict(overrides or {})))
+  return playground.registry.load(name, config_overrides=dict(overrides or {}))
 
 
-def _package() -> Path:
-  """The folder of the package, without importing it.
+def package() -> Any:
+  """MuJoCo Playground's package, imported.
 
   Raises:
     UserError: if it is not installed.
   """
-  found = importlib.util.find_spec(_PACKAGE)
-  if found is None or found.origin is None:
+  if importlib.util.find_spec(_PACKAGE) is None:
     raise UserError("MuJoCo Playground is not installed; run: pip install 'jaxskills[playground]'")
-  return Path(found.origin).parent
+  return importlib.import_module(_PACKAGE)

@@ -2,7 +2,9 @@
 
 import json
 import stat
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +15,12 @@ from PIL import Image
 
 from jaxskills.benchmarks import measuring, robot_facts, robot_peers, robots
 from jaxskills.benchmarks.robot_facts import Meter, PeakMemory, contacts_per_world
+from jaxskills.benchmarks.robot_peer_brax import JoinedCritic
 from jaxskills.benchmarks.robot_peer_playground import StepLoop, stepped
 from jaxskills.benchmarks.robot_stages import STAGES, Bench, NativeAlone, engine_program
 from jaxskills.benchmarks.robot_worlds import begin
 from jaxskills.cli import catalog
+from jaxskills.envs import playground
 from jaxskills.errors import UserError
 from tests.benchmarks import tiny_robot
 from tests.physics.conftest import SMALL
@@ -76,6 +80,20 @@ def test_the_native_engine_alone_does_the_physics_that_the_environment_asked_for
     kept = going_on(tape, number) & ~tape.begins[1 : number + 2].any(axis=0)
     assert kept.any()
     np.testing.assert_allclose(alone.qpos()[kept], tape.states.qpos[number + 1, kept], atol=1e-4)
+
+
+def test_the_native_engine_alone_counts_every_control_step_in_which_a_contact_is_dropped(start):
+  alone = NativeAlone(mujoco.MjModel.from_xml_string(SMALL), start.tape)
+  warning = np.zeros((WORLDS, int(mujoco.mjtWarning.mjNWARNING), 2), int)
+  dropping = iter([[0, 2], [], [2]])  # worlds, by control step
+
+  def rollout(*arguments, **options):
+    worlds = next(dropping)
+    warning[worlds, int(mujoco.mjtWarning.mjWARN_CONTACTFULL), 1] += 5  # of its physics steps
+    warning[worlds, int(mujoco.mjtWarning.mjWARN_CNSTRFULL), 1] += 1
+
+  alone._batch = SimpleNamespace(rollout=rollout, warning=warning, bind=alone._batch.bind)
+  assert alone.run(3)["overflow"] == 3.0
 
 
 def test_an_engine_alone_in_jax_does_the_same_physics(target, start):
@@ -196,9 +214,11 @@ def test_a_meter_adds_faults_up_and_lets_no_figure_end_a_race():
 
 
 def test_a_meter_sees_whether_processors_work_or_wait():
-  busy, idle = Meter(lambda: {"sum": float(sum(range(3_000_000)))}), Meter(lambda: {})
-  busy()
-  assert busy.cpu_utilisation > 0.0 == idle.cpu_utilisation
+  busy = Meter(lambda: {"sum": float(sum(range(3_000_000)))})
+  idle = Meter(lambda: time.sleep(0.2) or {})
+  assert busy.cpu_utilisation == 0.0
+  busy(), idle()
+  assert idle.cpu_utilisation < 0.05 < busy.cpu_utilisation
   busy.forget()
   assert busy.cpu_utilisation == 0.0
 
@@ -258,6 +278,16 @@ def test_brax_with_networks_of_another_size_is_no_comparison(target, start, tmp_
       pass
 
 
+def test_brax_sees_what_our_actor_and_critic_see_and_nothing_else(target):
+  env = tiny_robot.make_env(target.config, WORLDS)
+  joined = JoinedCritic(env, ("state",), ("privileged", "state"))
+  begun = joined.reset(jax.random.key(0))
+  for state in (begun, joined.step(begun, jnp.zeros(1))):
+    assert set(state.obs) == {"state", "critic"}
+    np.testing.assert_array_equal(state.obs["critic"][3:], state.obs["state"])
+  assert joined.action_size == 1
+
+
 def test_a_peer_that_dies_is_quoted(target, start, tmp_path):
   bench = Bench(target, "native", start, seconds=0.0)
   python = fake_python(tmp_path, "echo 'no module named brax' >&2")
@@ -302,15 +332,41 @@ def test_a_robot_that_playground_does_not_have_is_refused(target, start):
 
 
 def test_playgrounds_loop_races_with_its_own_solver_settings(target, start, monkeypatch):
-  likeness = robot_peers.robot_peer_playground.Likeness(None, 1, 5)
+  likeness = robot_peers.robot_peer_playground.Likeness(None, 1, 5, 8)
   monkeypatch.setitem(robot_peers.robot_peer_playground.LIKENESSES, "tiny/robot", likeness)
   bench = Bench(target, "native", start, seconds=0.0)
   with robot_peers.open_peer("playground", None, target, bench, start) as peer:
     rates = measuring.race((peer.contender,), rounds=1, seconds=0.0)
     assert peer.stage == "environment" and peer.floor == 2.5
     assert "iterations 1" in peer.facts["peer_does"]
+    assert peer.facts["peer_note"].endswith("Playground has no environment of tiny/robot")
   assert rates[peer.contender.name][0] > 0
   assert bench.physics.model.opt.iterations == 5  # ours is as it was
+
+
+@pytest.mark.parametrize(
+  ("experiment", "impl", "defaults", "room"),
+  [
+    ("h1/velocity", "warp", ("naconmax",), {"naconmax": 8 * 64}),
+    ("panda/lift_cube", "warp", ("naconmax", "naccdmax"), {"naconmax": 1536, "naccdmax": 1536}),
+    ("panda/lift_cube", "jax", ("naconmax", "naccdmax"), {}),
+  ],
+)
+def test_playgrounds_own_robots_have_room_for_their_contacts(
+  monkeypatch, experiment, impl, defaults, room
+):
+  registry = SimpleNamespace(get_default_config=lambda name: dict.fromkeys(defaults, 0))
+  monkeypatch.setattr(playground, "package", lambda: SimpleNamespace(registry=registry))
+  asked = []
+
+  def load(name, *, overrides):
+    asked.append(overrides)
+    raise UserError("it is a stand-in")
+
+  monkeypatch.setattr(playground, "load", load)
+  with pytest.raises(UserError, match="stand-in"):
+    robot_peers.robot_peer_playground.real(experiment, impl, worlds=64)
+  assert asked == [{"impl": impl, **room}]
 
 
 def test_the_picture_shows_rates_and_ratios(tmp_path):

@@ -13,7 +13,7 @@ from brax.envs.wrappers import training
 
 from jaxskills.envs.h1.make import make_h1_velocity
 from jaxskills.envs.panda.make import make_panda_lift_cube, make_panda_reach
-from jaxskills.envs.playground import make_playground
+from jaxskills.envs.playground import load, make_playground
 from jaxskills.envs.wrappers.auto_reset import AutoReset
 from jaxskills.envs.wrappers.episode import EpisodeLimit
 from jaxskills.errors import UserError
@@ -80,8 +80,8 @@ def playground(tmp_path, monkeypatch):
 
 
 def test_an_environment_of_playground_runs_in_our_wrappers(playground):
-  env = make_playground("CartpoleBalance", overrides={"impl": "jax"})
-  assert playground.loaded == [("CartpoleBalance", {"impl": "jax"})]
+  env = make_playground("CartpoleBalance", overrides={"ctrl_dt": 0.02})
+  assert playground.loaded == [("CartpoleBalance", {"impl": "jax", "ctrl_dt": 0.02})]
   assert env.spec().step_seconds == 0.01 and env.spec().observation["state"].shape == (1,)
   batch = AutoReset(EpisodeLimit(env, 3), 4)
   state = jax.jit(batch.reset)(jax.random.split(jax.random.key(0), 2))
@@ -99,7 +99,18 @@ def test_nothing_is_downloaded_unless_asked_for(playground, tmp_path):
   assert str(tmp_path) in said and "allow_download=True" in said and "\n" not in said
   assert playground.loaded == []
   make_playground("H1JoystickGaitTracking", allow_download=True)
-  assert playground.loaded == [("H1JoystickGaitTracking", {})]
+  assert playground.loaded == [("H1JoystickGaitTracking", {"impl": "jax"})]
+
+
+def test_worlds_that_share_buffers_are_refused_in_one_line(playground):
+  with pytest.raises(
+    UserError, match="impl 'warp' share buffers .* leave impl at 'jax'"
+  ) as refusal:
+    make_playground("CartpoleBalance", overrides={"impl": "warp"})
+  assert "\n" not in str(refusal.value) and playground.loaded == []
+  assert load("CartpoleBalance", overrides={"impl": "warp"}) is playground.world
+  assert load("CartpoleBalance") is playground.world  # as it is: by its own default
+  assert playground.loaded == [("CartpoleBalance", {"impl": "warp"}), ("CartpoleBalance", {})]
 
 
 def test_robots_that_are_there_need_no_download(playground, tmp_path):
