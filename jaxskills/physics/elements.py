@@ -77,6 +77,21 @@ def _count(model: mujoco.MjModel, kind: mujoco.mjtObj) -> int:
   return {BODY: model.nbody, GEOM: model.ngeom, JOINT: model.njnt, ACTUATOR: model.nu}[kind]
 
 
+def check_inertial(model: mujoco.MjModel, chosen: Bool[np.ndarray, "nbody"]) -> None:
+  """Refuses bodies whose inertia C MuJoCo reads from a constant that the compiler derived.
+
+  Of a body that it treats as simple, `mjModel.dof_M0` stands for mass, inertia and armature in all
+  but gravity: with another mass it would fall faster or slower than others.
+  """
+  wrong = np.flatnonzero(chosen & (model.body_simple > 0) & (model.body_dofnum > 0))
+  if len(wrong):
+    name = name_of(model, int(wrong[0]), BODY)
+    raise ValueError(
+      f"mass and inertia of body {name!r} cannot vary: MuJoCo treats it as simple; set "
+      'simple="false" on it in the MJCF'
+    )
+
+
 def check_movable(model: mujoco.MjModel, index: int, name: str) -> None:
   """Refuses a body for which MuJoCo would ignore a shift of the centre of mass."""
   if model.body_simple[index]:

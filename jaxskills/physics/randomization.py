@@ -63,7 +63,9 @@ def mass(scale: elements.Range = (0.9, 1.1), bodies: Sequence[str] | None = None
   scale = elements.check_range("mass scale", scale, above=0.0)
 
   def randomize(key: Key, model: mujoco.MjModel, parameters: Parameters) -> Parameters:
-    factor = _factors(key, scale, elements.select(model, elements.BODY, bodies))
+    chosen = elements.select(model, elements.BODY, bodies)
+    elements.check_inertial(model, chosen)
+    factor = _factors(key, scale, chosen)
     parameters = _scaled(parameters, model, "body_inertia", factor[:, None])
     return _with_mass(parameters, model, _value(parameters, model, "body_mass") * factor)
 
@@ -81,6 +83,7 @@ def payload(kg: elements.Range = (-1.0, 3.0), *, body: str) -> Randomizer:
 
   def randomize(key: Key, model: mujoco.MjModel, parameters: Parameters) -> Parameters:
     index = elements.index_of(model, elements.BODY, body)
+    elements.check_inertial(model, np.arange(model.nbody) == index)
     if model.body_mass[index] + kg[0] <= 0.0:
       raise ValueError(
         f"body {body!r} has {model.body_mass[index]:g} kg; a payload of {kg[0]:g} kg leaves nothing"
@@ -101,8 +104,9 @@ def inertia(scale: elements.Range = (0.9, 1.1), bodies: Sequence[str] | None = N
   scale = elements.check_range("inertia scale", scale, above=0.0)
 
   def randomize(key: Key, model: mujoco.MjModel, parameters: Parameters) -> Parameters:
-    factor = _factors(key, scale, elements.select(model, elements.BODY, bodies))
-    return _scaled(parameters, model, "body_inertia", factor[:, None])
+    chosen = elements.select(model, elements.BODY, bodies)
+    elements.check_inertial(model, chosen)
+    return _scaled(parameters, model, "body_inertia", _factors(key, scale, chosen)[:, None])
 
   return randomize
 
@@ -179,9 +183,15 @@ def armature(scale: elements.Range = (0.9, 1.1), joints: Sequence[str] | None = 
     scale: range of the factor; 0 or more.
     joints: names; all if None.
   """
-  return _of_joints(
-    "dof_armature", elements.check_range("armature scale", scale, at_least=0.0), joints
-  )
+  scale = elements.check_range("armature scale", scale, at_least=0.0)
+  scaled = _of_joints("dof_armature", scale, joints)
+
+  def randomize(key: Key, model: mujoco.MjModel, parameters: Parameters) -> Parameters:
+    chosen = elements.select(model, elements.JOINT, joints)
+    elements.check_inertial(model, np.isin(np.arange(model.nbody), model.jnt_bodyid[chosen]))
+    return scaled(key, model, parameters)
+
+  return randomize
 
 
 def friction_loss(

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxskills.assets.h1 import H1, h1_model
-from jaxskills.assets.panda import PANDA, panda_model
-from jaxskills.envs.h1.make import Variation, make_randomizer
+from jaxskills.assets.panda import PANDA
+from jaxskills.envs.h1 import make as h1_make
+from jaxskills.envs.panda import make as panda_make
 from jaxskills.physics import agreement
 from jaxskills.physics.engine import make_engine
 from jaxskills.physics.randomization import draw
@@ -26,13 +27,17 @@ WORLDS = 8
 def h1():
   """The H1 on its feet, its legs a little off, every world another robot."""
   model = h1_model(looks=False)
-  parameters = draw(make_randomizer(Variation()), jax.random.key(0), model, jnp.arange(WORLDS))
-  return model, H1, np.array([0.0, 0.0, H1.base_height + 0.01, 1.0, 0.0, 0.0, 0.0]), parameters
+  randomize = h1_make.make_randomizer(h1_make.VARIATION)
+  base = np.array([0.0, 0.0, H1.base_height + 0.01, 1.0, 0.0, 0.0, 0.0])
+  return model, H1, base, np.zeros(0), randomize
 
 
 def panda():
-  """The Panda in its ready pose, as it is."""
-  return panda_model(), PANDA, np.zeros(0), {}
+  """The Panda in its ready pose beside a cube that falls onto the table, every world another."""
+  model = panda_make.cube_model("position", 0.005)
+  randomize = panda_make.make_randomizer(panda_make.VARIATION, panda_make.CUBE_VARIATION)
+  cube = np.array([0.5, 0.0, 0.03, 1.0, 0.0, 0.0, 0.0])
+  return model, PANDA, np.zeros(0), np.concatenate([np.full(2, 0.04), cube]), randomize
 
 
 ROBOTS = {"h1": h1, "panda": panda}
@@ -40,11 +45,11 @@ ROBOTS = {"h1": h1, "panda": panda}
 
 def main(robot: str, engines: list[str]) -> None:
   """A hundred physics steps on each engine, from joints a little off the default pose."""
-  model, record, base, parameters = ROBOTS[robot]()
+  model, record, base, rest, randomize = ROBOTS[robot]()
+  parameters = draw(randomize, jax.random.key(0), model, jnp.arange(WORLDS))
   generator = np.random.default_rng(0)
   joints = len(record.joints)
-  pose = np.pad(np.asarray(record.default_pose), (0, model.nq - len(base) - joints))
-  qpos = np.tile(np.concatenate([base, pose]), (WORLDS, 1))
+  qpos = np.tile(np.concatenate([base, record.default_pose, rest]), (WORLDS, 1))
   qpos[:, len(base) : len(base) + joints] += generator.uniform(-0.05, 0.05, (WORLDS, joints))
   targets = np.zeros((25, WORLDS, model.nu))
   targets[..., :joints] = record.default_pose

@@ -70,6 +70,19 @@ def test_a_muscle_has_no_strength_to_scale():
   vary.motor_strength(motors=["servo"])(KEY, model, {})
 
 
+@pytest.mark.parametrize(
+  "randomizer",
+  [vary.mass(), vary.payload((0.0, 1.0), body="ball"), vary.inertia(), vary.armature()],
+)
+def test_an_inertia_that_mujoco_would_not_change_is_refused(randomizer):
+  xml = '<mujoco><worldbody><body name="ball" simple="{}"><freejoint/><geom size=".1"/></body>'
+  xml += "</worldbody></mujoco>"
+  model = mujoco.MjModel.from_xml_string(xml.format("auto"))
+  with pytest.raises(ValueError, match=r"body 'ball' cannot vary.*set simple=\"false\""):
+    randomizer(KEY, model, {})
+  randomizer(KEY, mujoco.MjModel.from_xml_string(xml.format("false")), {})
+
+
 BOX = '<geom type="box" size=".1 .2 .3" pos=".2 0 0" euler="10 20 30"'
 
 

@@ -208,6 +208,7 @@ def cube_model(control: str, timestep: float, *, looks: bool = False) -> mujoco.
   for key in list(spec.keys):
     spec.delete(key)  # it would have to hold the cube's place too
   cube = spec.worldbody.add_body(name="cube", pos=[0.5, 0.0, EDGE / 2])
+  cube.simple = False  # so that it may have another mass (`elements.check_inertial`)
   cube.add_freejoint(name="cube")
   cube.add_geom(
     name="cube",

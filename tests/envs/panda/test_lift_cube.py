@@ -201,6 +201,23 @@ def test_a_cube_larger_than_engines_have_room_for_is_refused():
     cube_edge((0.0, 0.04))
 
 
+def test_a_cube_of_any_mass_falls_as_others_do():
+  """C MuJoCo reads the inertia of a body that it treats as simple from a derived constant."""
+  env = make()
+  own = jax.jit(env.reset)(jax.random.key(0)).data.parameters
+  mass = own["body_mass"].at[env.engine.model.body("cube").id].set(0.2)
+  qpos = jnp.asarray(env.engine.model.qpos0).at[11].set(1.0)
+
+  @jax.jit
+  def fall(parameters):
+    physics = env.engine.start(qpos, jnp.zeros(env.engine.model.nv), parameters)
+    controls = jnp.zeros((env.engine.substeps, env.engine.model.nu))
+    return env.engine.step(physics, controls, parameters).qvel[11]
+
+  speed = -9.81 * env.step_seconds
+  assert fall({**own, "body_mass": mass}) == pytest.approx(speed, rel=1e-4)
+
+
 def test_a_smaller_cube_has_less_inertia_at_the_same_mass():
   model = cube_model("position", 0.005)
   own = cube_edge((0.04, 0.04))(jax.random.key(0), model, {})
