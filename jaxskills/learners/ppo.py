@@ -217,10 +217,12 @@ def make_ppo(config: PpoConfig, spec: EnvSpec) -> Learner[PpoState, Transition]:
       clip=config.value_clip,
     )
     entropy = masked_mean(losses.entropy(policy), rows.weight)
+    bound_loss = losses.bound_loss(policy.mean, rows.weight, limit=spec.action_limit)
     total = policy_loss + config.value_coefficient * value_loss - config.entropy * entropy
-    return total, {
+    return total + config.bound_coefficient * bound_loss, {
       **policy_metrics,
       **value_metrics,
+      "bound_loss": bound_loss,
       "entropy": entropy,
       "kl": masked_mean(distributions.kl(rows.acted, policy), rows.weight),
       "std": jnp.mean(jnp.exp(policy.log_std)),

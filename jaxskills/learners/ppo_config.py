@@ -27,6 +27,7 @@ class PpoConfig(NamedTuple):
       they are, without `normalize_values`); 0 means no limit.
     value_coefficient: weight of the value loss.
     entropy: weight of the entropy, in the loss's units per nat.
+    bound_coefficient: weight of the means' squared distance beyond the limit of actions.
     epochs: passes over a rollout.
     minibatches: gradient steps in a pass; divides the rollout's length.
     rate: "adaptive" raises and lowers the learning rate by the divergence; "fixed" leaves it.
@@ -53,6 +54,7 @@ class PpoConfig(NamedTuple):
   value_clip: float | Array = 0.2
   value_coefficient: float | Array = 1.0
   entropy: float | Array = 0.01
+  bound_coefficient: float | Array = 0.01
   epochs: int = 4
   minibatches: int = 4
   rate: Literal["adaptive", "fixed"] = "adaptive"

@@ -130,6 +130,23 @@ def value_loss(
   return loss, {"value_loss": loss}
 
 
+def bound_loss(
+  mean: Float[Array, "batch action"], weight: Float[Array, "batch"], *, limit: float
+) -> Scalar:
+  """How far a policy's means lie beyond the limit of actions, squared and summed over dimensions.
+
+  Worlds clip what is beyond, so that nothing else draws a mean back: it drifts until the policy
+  forgets what it could (rl_games has the same term as its bounds loss).
+
+  Args:
+    mean: of the policy.
+    weight: 0 for rows that do not count.
+    limit: of actions, in every dimension.
+  """
+  beyond = jax.nn.relu(jnp.abs(mean) - limit)
+  return masked_mean(jnp.sum(beyond**2, axis=-1), weight)
+
+
 def entropy(gaussian: Gaussian) -> Float[Array, "..."]:
   """Differential entropy of a diagonal Gaussian in nats."""
   return jnp.sum(gaussian.log_std + 0.5 * math.log(2 * math.pi * math.e), axis=-1)

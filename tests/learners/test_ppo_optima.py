@@ -123,3 +123,11 @@ def test_an_action_is_credited_with_what_it_brings_later():
 
   actions, _ = train(Switch(3, pay, ends=True))
   np.testing.assert_allclose(actions[0], 0.6, atol=0.1)
+
+
+def test_a_mean_stays_near_the_limit_where_actions_beyond_it_are_clipped():
+  env = Corridor(1, lambda _, __, action: jnp.clip(action, -1.0, 1.0), ends=True)
+  actions, _ = train(env, config=CONFIG._replace(bound_coefficient=1.0))
+  assert np.all((0.9 < actions) & (actions < 1.4)), actions
+  free, _ = train(env, config=CONFIG._replace(bound_coefficient=0.0))
+  assert np.all(free > 1.5), free

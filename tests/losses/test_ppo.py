@@ -157,6 +157,14 @@ def test_a_value_that_moved_far_enough_towards_its_target_gets_no_gradient():
   np.testing.assert_allclose(gradient, [0.0, -0.9 / 3, -1.5 / 3], rtol=1e-6)
 
 
+def test_a_mean_pays_for_what_lies_beyond_the_limit_alone():
+  mean = jnp.array([[0.5, -1.0], [2.0, -1.5], [9.0, 9.0]])
+  weight = jnp.array([1.0, 1.0, 0.0])
+  assert ppo.bound_loss(mean, weight, limit=1.0) == pytest.approx((1.0 + 0.25) / 2)
+  gradient = jax.grad(lambda mean: ppo.bound_loss(mean, weight, limit=1.0))(mean)
+  np.testing.assert_allclose(gradient, [[0.0, 0.0], [1.0, -0.5], [0.0, 0.0]], rtol=1e-6)
+
+
 def test_rows_of_weight_0_contribute_neither_value_nor_gradient():
   log_prob, old, advantage, weight = rows()
 
