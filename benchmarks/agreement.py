@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxskills.benchmarks import robot_facts
@@ -55,9 +56,7 @@ def measure(
     engines = ("mjx", "warp") if importlib.util.find_spec("warp") else ("mjx",)
   rows, faults = [], []
   for name in environments:
-    experiment = importlib.import_module(f"jaxskills.experiments.{name.replace('/', '.')}")
-    target = Target(name, experiment.get_config("quick"), experiment.make_env)
-    for row in compare_environment(target, engines, worlds):
+    for row in compare_environment(_target(name), engines, worlds):
       limits = {f"{key}_tolerance": limit for key, limit in TOLERANCES[row.steps]._asdict().items()}
       facts = {"environment": name, "worlds": worlds, **row._asdict(), **limits}
       rows.append({**facts, "within": row.within})
@@ -79,11 +78,17 @@ def compare_environment(target: Target, engines: Sequence[str], worlds: int) -> 
   last = max(agreement.HORIZONS)
   tape = begin(target, worlds, _WARMUP, -(-last // substeps)).tape
   controls = np.swapaxes(tape.controls, 1, 2).reshape(-1, worlds, model.nu)[:last]
-  qpos, qvel = tape.states.qpos[0], tape.states.qvel[0]
+  asked = (tape.states.qpos[0], tape.states.qvel[0], controls, dict(tape.parameters))
+  asked = jax.tree.map(jnp.asarray, asked)
 
   def lived(name: str) -> PhysicsState:
     engine = make_engine(name, model, 1, worlds=worlds)
-    states = agreement.trajectories(engine, qpos, qvel, controls, tape.parameters)
-    return jax.device_get(states)
+    return agreement.trajectories(engine, *asked)
 
   return agreement.compare(lived("native"), {name: lived(name) for name in engines})
+
+
+def _target(name: str) -> Target:
+  """An experiment's environment as `quick` has it."""
+  experiment = importlib.import_module(f"jaxskills.experiments.{name.replace('/', '.')}")
+  return Target(name, experiment.get_config("quick"), experiment.make_env)

@@ -85,8 +85,7 @@ def check_room(target: Target, engine: str, worlds: int) -> None:
   env = target.make_env(target.config, worlds, engine=engine)
   state = jax.eval_shape(env.reset, jax.random.key(0))
   per_world = on_policy.bytes_per_world(target.config, env) + _COPIES * _size(state)
-  device = jax.devices()[0] if engine != "native" else None
-  memory.check_worlds(worlds, per_world, memory.available_memory(device))
+  memory.check_worlds(worlds, per_world, on_policy.free_memory(engine))
 
 
 def random_actions(worlds: AutoReset, key: Key, shape: tuple[int, ...]) -> Float[Array, "..."]:

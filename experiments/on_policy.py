@@ -93,7 +93,7 @@ def check(config: ConfigDict, env: Any) -> None:
   make_worlds(config, env)
   check_ppo(ppo_config(config), env.spec())
   _check_actor(config, env)
-  free = _free_memory(env.engine.name)
+  free = free_memory(env.engine.name)
   memory.check_worlds(config.rl.worlds, bytes_per_world(config, env), free)
 
 
@@ -135,7 +135,7 @@ def bytes_per_world(config: ConfigDict, env: Any) -> int:
   return physics + _size(begun.replace(info=own)) + update
 
 
-def _free_memory(engine: str) -> int:
+def free_memory(engine: str) -> int:
   """Free bytes where the worlds of an engine lie: the host, or all devices that share them."""
   devices = jax.devices()
   if engine == "native" or devices[0].platform == "cpu":

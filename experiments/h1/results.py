@@ -55,7 +55,7 @@ def evaluator(config: ConfigDict, seed: int = EVALUATION_SEED) -> Callable[[PpoP
       "eval/fall_rate": jnp.mean(jnp.any(fell, axis=1)),
       "eval/velocity_error": jnp.sum(error * alive) / jnp.sum(alive),
       "eval/yaw_rate_error": jnp.sum(turn * alive) / jnp.sum(alive),
-      "eval/return": jnp.mean(jnp.sum(played.reward, axis=1)),
+      "eval/return": jnp.mean(jnp.sum(jnp.nan_to_num(played.reward), axis=1)),
       "eval/length": jnp.mean(jnp.sum(alive, axis=1)),
     }
 

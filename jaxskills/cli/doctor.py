@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-  """Prints what was found; 1 if anything needs mending."""
+  """Prints what was found; 1 if anything of this machine needs mending."""
   if args.model:
     from jaxskills.cli import model
 

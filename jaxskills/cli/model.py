@@ -1,5 +1,6 @@
 """What `jaxskills doctor --model=FILE` says of an MJCF that a user has."""
 
+import time
 from pathlib import Path
 
 import mujoco
@@ -11,7 +12,7 @@ from jaxskills.physics.engine import make_engine
 from jaxskills.physics.model_file import load_model
 from jaxskills.physics.quiet import quiet
 
-_STEPS = 100
+_STEPS, _SECONDS = 100, 5
 
 
 def describe(path: Path) -> list[str]:
@@ -40,11 +41,19 @@ def _lives(model: mujoco.MjModel) -> str:
   """Whether C MuJoCo steps it from its own start without diverging."""
   data = mujoco.MjData(model)
   mujoco.mj_resetData(model, data)
-  with quiet():
-    for _ in range(_STEPS):
-      mujoco.mj_step(model, data)
-  bad = sum(int(data.warning[int(kind)].number) for kind in _BAD)
-  return f"diverges within {_STEPS} steps from its start" if bad else "steps it"
+  until = time.monotonic() + _SECONDS
+  try:
+    with quiet():
+      for number in range(_STEPS):
+        mujoco.mj_step(model, data)
+        if time.monotonic() > until:
+          return f"steps it, slowly: {number + 1} in {_SECONDS} s"
+  except mujoco.FatalError as error:
+    return f"no; {' '.join(str(error).split())}"
+  came = {kind for kind in (*_BAD, *_FULL) if data.warning[int(kind)].number}
+  if came.intersection(_BAD):
+    return f"diverges within {_STEPS} steps from its start"
+  return "steps it, but drops contacts for want of <size memory>" if came else "steps it"
 
 
 def _accepted(model: mujoco.MjModel, engine: str) -> str:
@@ -57,3 +66,4 @@ def _accepted(model: mujoco.MjModel, engine: str) -> str:
 
 
 _BAD = [getattr(mujoco.mjtWarning, f"mjWARN_{name}") for name in ("BADQPOS", "BADQVEL", "BADQACC")]
+_FULL = [getattr(mujoco.mjtWarning, f"mjWARN_{name}") for name in ("CONTACTFULL", "CNSTRFULL")]

@@ -6,26 +6,26 @@ from typing import Any
 from jaxskills.evaluation import page
 from jaxskills.evaluation.report_record import Report, as_object
 
-_EPISODE, _STEP = "every episode", "every control step"
+_RUN, _EPISODE, _STEP = "once for every world", "every episode", "every control step"
 # Group and name in the configuration: what it is, how it reads, when it is drawn.
 _ROWS = {
   ("commands", "forward"): ("Commanded forward velocity", "{} m/s", "every command"),
   ("commands", "sideways"): ("Commanded sideways velocity", "{} m/s", "every command"),
   ("commands", "yaw_rate"): ("Commanded yaw rate", "{} rad/s", "every command"),
   ("commands", "standing_share"): ("Commands to stand", "{} of all", "every command"),
-  ("variation", "friction"): ("Friction of the soles", "{}", _EPISODE),
-  ("variation", "mass"): ("Mass of each link", "{} times", _EPISODE),
-  ("variation", "payload"): ("Mass added to the torso", "{} kg", _EPISODE),
-  ("variation", "center_of_mass"): ("Centre of mass of the torso", "\u00b1{} m", _EPISODE),
-  ("variation", "motor_strength"): ("Strength of each motor", "{} times", _EPISODE),
-  ("variation", "stiffness"): ("Stiffness of the servos", "{} times", _EPISODE),
-  ("variation", "damping"): ("Damping of the servos", "{} times", _EPISODE),
-  ("variation", "joint_damping"): ("Damping of the joints", "{} times", _EPISODE),
-  ("variation", "armature"): ("Armature of the joints", "{} times", _EPISODE),
+  ("variation", "friction"): ("Friction of the soles", "{}", _RUN),
+  ("variation", "mass"): ("Mass of each link", "{} times", _RUN),
+  ("variation", "payload"): ("Mass added to the torso", "{} kg", _RUN),
+  ("variation", "center_of_mass"): ("Centre of mass of the torso", "\u00b1{} m", _RUN),
+  ("variation", "motor_strength"): ("Strength of each motor", "{} times", _RUN),
+  ("variation", "stiffness"): ("Stiffness of the servos", "{} times", _RUN),
+  ("variation", "damping"): ("Damping of the servos", "{} times", _RUN),
+  ("variation", "joint_damping"): ("Damping of the joints", "{} times", _RUN),
+  ("variation", "armature"): ("Armature of the joints", "{} times", _RUN),
   ("disturbances", "latency_seconds"): ("Latency", "0 to {} s", _EPISODE),
   ("disturbances", "start_joint"): ("Joints at the start", "\u00b1{} rad", _EPISODE),
   ("disturbances", "noise"): ("Noise of the sensors", "{} times what they declare", _STEP),
-  ("disturbances", "push_speed"): ("Pushes of the base", "\u00b1{} m/s along each axis", ""),
+  ("disturbances", "push_speed"): ("Pushes of the base", "up to {} m/s, in any direction", ""),
 }
 
 
@@ -38,7 +38,7 @@ def randomised(report: Report) -> str:
   config = as_object(report.runs[0].config.get("config"))
   if not config:
     raise ValueError("there is no config.json")
-  return page.table(("What", "Range", "Drawn anew"), rows(config), caption=_caption(config))
+  return page.table(("What", "Range", "Drawn"), rows(config), caption=_caption(config))
 
 
 def rows(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -57,7 +57,7 @@ def rows(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         if not _is_nothing(value):
           found.append((what, form.format(_text(value)), when))
       elif group == "variation":
-        found.append((name.replace("_", " "), _text(value), _EPISODE))
+        found.append((name.replace("_", " "), _text(value), _RUN))
   return found
 
 

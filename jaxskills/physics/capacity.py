@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import mujoco
+import numpy as np
 
 _MOST_CONTACTS = 128  # a world
 
@@ -32,15 +33,15 @@ class Capacity(NamedTuple):
 
 def capacity_of(model: mujoco.MjModel) -> Capacity:
   """Room for every pair of geoms that may touch, with every limit and equality active."""
-  contacts = contact_rows = most_rows = 0
+  contacts = contact_rows = 0
   for first, second, condim in _pairs(model):
     number = most_contacts(int(model.geom_type[first]), int(model.geom_type[second]))
-    rows = _rows(model, condim)
     contacts += number
-    contact_rows += number * rows
-    most_rows = max(most_rows, rows)
-  contacts = min(contacts, _MOST_CONTACTS)
-  contact_rows = min(contact_rows, contacts * most_rows)
+    contact_rows += number * _rows(model, condim)
+    if contacts >= _MOST_CONTACTS:
+      contacts = _MOST_CONTACTS
+      contact_rows = contacts * _rows(model, int(max([*model.geom_condim, *model.pair_dim])))
+      break
   limits = int(model.jnt_limited.sum() + model.tendon_limited.sum())
   friction = int((model.dof_frictionloss > 0).sum() + (model.tendon_frictionloss > 0).sum())
   equality = 6 * model.neq
@@ -78,22 +79,20 @@ def _pairs(model: mujoco.MjModel) -> Iterator[tuple[int, int, int]]:
   yield from ((int(first), int(second), int(condim)) for first, second, condim in explicit)
   excluded = {tuple(sorted((s >> 16, s & 0xFFFF))) for s in map(int, model.exclude_signature)}
   for first in range(model.ngeom):
-    for second in range(first + 1, model.ngeom):
-      if _may_touch(model, first, second, excluded):
+    for second in map(int, _may_touch(model, first)):
+      bodies = sorted((int(model.geom_bodyid[first]), int(model.geom_bodyid[second])))
+      if tuple(bodies) not in excluded:
         yield first, second, int(max(model.geom_condim[first], model.geom_condim[second]))
 
 
-def _may_touch(
-  model: mujoco.MjModel, first: int, second: int, excluded: set[tuple[int, ...]]
-) -> bool:
-  """MuJoCo's dynamic filter, before any geometry."""
-  bits = (model.geom_contype[first] & model.geom_conaffinity[second]) | (
-    model.geom_contype[second] & model.geom_conaffinity[first]
+def _may_touch(model: mujoco.MjModel, first: int) -> np.ndarray:
+  """Later geoms that MuJoCo's dynamic filter lets collide with one, before any geometry."""
+  later = np.arange(first + 1, model.ngeom)
+  bits = (model.geom_contype[first] & model.geom_conaffinity[later]) | (
+    model.geom_contype[later] & model.geom_conaffinity[first]
   )
-  bodies = (int(model.geom_bodyid[first]), int(model.geom_bodyid[second]))
-  welds = [int(model.body_weldid[body]) for body in bodies]
-  if not bits or welds[0] == welds[1] or tuple(sorted(bodies)) in excluded:
-    return False
-  parents = [int(model.body_weldid[model.body_parentid[weld]]) for weld in welds]
-  adjacent = welds[0] == parents[1] or welds[1] == parents[0]
-  return not (adjacent and 0 not in welds)
+  weld = model.body_weldid[model.geom_bodyid]
+  parent = model.body_weldid[model.body_parentid[weld]]
+  adjacent = (weld[first] == parent[later]) | (weld[later] == parent[first])
+  adjacent &= (weld[first] != 0) & (weld[later] != 0)
+  return later[(bits != 0) & (weld[first] != weld[later]) & ~adjacent]

@@ -1,10 +1,13 @@
 """Tests of `jaxskills doctor --model=FILE`: a user's MJCF, sound or not, from the command line."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from jaxskills.cli.main import main
+from jaxskills.physics.capacity import capacity_of
+from jaxskills.physics.model_file import load_model
 
 BALL = """<mujoco>
   <worldbody>
@@ -46,6 +49,31 @@ def test_a_model_that_diverges_is_told(tmp_path, monkeypatch, capsys):
   assert main(["doctor", f"--model={path}"]) == 0
   assert "native: diverges" in capsys.readouterr().out
   assert list(tmp_path.iterdir()) == [path]  # no log of MuJoCo's
+
+
+def test_a_model_without_memory_for_its_contacts_is_told(tmp_path, capsys):
+  boxes = "".join(  # a tower that falls into itself
+    f"<body pos='0 0 {0.11 + 0.21 * number}'><freejoint/><geom type='box' size='.1 .1 .1'/></body>"
+    for number in range(6)
+  )
+  floor = '<geom type="plane" size="1 1 1"/>'
+  for memory, said in (
+    ("25K", "native: no; "),
+    ("18K", "but drops contacts"),
+    ("1M", "steps it\n"),
+  ):
+    tower = f'<mujoco><size memory="{memory}"/><worldbody>{floor}{boxes}</worldbody></mujoco>'
+    assert main(["doctor", f"--model={written(tmp_path, tower)}"]) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_five_thousand_geoms_take_no_minutes(tmp_path, capsys):
+  balls = "".join(f"<geom pos='{number} 0 0' size='.1'/>" for number in range(2500))
+  body = f"<body><freejoint/>{balls}</body>"
+  text = f"<mujoco><worldbody>{body}{body}</worldbody></mujoco>"
+  began = time.monotonic()
+  assert capacity_of(load_model(written(tmp_path, text))).contacts == 128
+  assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize(

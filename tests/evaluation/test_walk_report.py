@@ -105,7 +105,7 @@ def test_commands_and_what_came_of_them_are_in_a_table(whole_run):
   rows = re.findall(r"<tr>(.*?)</tr>", whole_run[1])
   cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
   assert ["forward 0.5 m/s", "0.50", "0.00", "0.00"] in cells
-  assert ["Friction of the soles", "0.4 to 1.25", "every episode"] in cells
+  assert ["Friction of the soles", "0.4 to 1.25", "once for every world"] in cells
   assert any(row[0] == "rl/ppo" for row in cells if row)
 
 
@@ -238,7 +238,7 @@ def test_the_table_of_chance_leaves_out_what_is_switched_off():
   config = fake_walk.config()
   names = [row[0] for row in walk_setting.rows(config)]
   assert "Commanded sideways velocity" not in names and "Mass added to the torso" in names
-  assert ("Pushes of the base", "\u00b10.6 m/s along each axis", "every 5 s, on average") in (
+  assert ("Pushes of the base", "up to 0.6 m/s, in any direction", "every 5 s, on average") in (
     walk_setting.rows(config)
   )
   config["task"]["randomize"], config["disturbances"]["push_speed"] = False, 0.0
@@ -250,5 +250,5 @@ def test_the_table_of_chance_leaves_out_what_is_switched_off():
 def test_a_variation_without_words_is_shown_bare():
   config = fake_walk.config()
   config["variation"]["foot_size"] = [0.9, 1.1]
-  assert ("foot size", "0.9 to 1.1", "every episode") in walk_setting.rows(config)
+  assert ("foot size", "0.9 to 1.1", "once for every world") in walk_setting.rows(config)
   assert np.all([len(row) == 3 for row in walk_setting.rows(config)])

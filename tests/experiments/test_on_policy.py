@@ -5,7 +5,6 @@ import types
 import jax
 import pytest
 
-from jaxskills.envs.wrappers.stagger import Staggered
 from jaxskills.errors import UserError
 from jaxskills.experiments import on_policy
 from jaxskills.experiments.h1 import velocity
@@ -85,10 +84,10 @@ def test_worlds_fill_the_fullest_of_all_devices_or_the_host(walking, monkeypatch
   config, env = walking
   per_world = on_policy.bytes_per_world(config, env)
   monkeypatch.setattr(jax, "devices", lambda: [Device(30 * per_world), Device(10 * per_world)])
-  assert on_policy._free_memory("mjx") == on_policy._free_memory("warp") == 20 * per_world
+  assert on_policy.free_memory("mjx") == on_policy.free_memory("warp") == 20 * per_world
   monkeypatch.setattr(memory, "_free_on_host", lambda root: 7 * per_world)
   monkeypatch.setattr(memory, "_free_in_groups", lambda root: [])
-  assert on_policy._free_memory("native") == 7 * per_world
+  assert on_policy.free_memory("native") == 7 * per_world
   on_policy.check(changed(config, rl__worlds=7), env)
   with pytest.raises(UserError, match="8 worlds need .* 7 fit"):
     on_policy.check(changed(config, rl__worlds=8), env)
@@ -97,16 +96,16 @@ def test_worlds_fill_the_fullest_of_all_devices_or_the_host(walking, monkeypatch
 def test_two_processors_are_one_memory(monkeypatch):
   monkeypatch.setattr(memory, "_free_on_host", lambda root: 1000)
   monkeypatch.setattr(memory, "_free_in_groups", lambda root: [])
-  assert len(jax.devices()) == 2 and on_policy._free_memory("mjx") == 1000
+  assert len(jax.devices()) == 2 and on_policy.free_memory("mjx") == 1000
 
 
 @pytest.mark.parametrize("module", [reach, lift_cube])
-def test_worlds_of_the_panda_end_all_over_an_episode_and_evaluation_begins_at_its_start(module):
+def test_worlds_of_the_panda_are_all_over_an_episode_at_first(module):
   config = module.get_config("quick")
   config.engine, config.task.randomize = "native", False
   assert config.rl.reset_pool >= config.rl.worlds
-  env = module.make_env(config, 2)
-  worlds = on_policy.make_worlds(config, env)
-  assert isinstance(worlds, Staggered) and worlds.length == config.rl.episode_steps
-  # What evaluation steps has no limit to be staggered, and its starts know of no worlds.
-  assert "steps" not in jax.eval_shape(env.reset, jax.random.key(0)).info
+  config.rl.update(reset_pool=2, reset_refresh=1)
+  worlds = on_policy.make_worlds(config, module.make_env(config, 16))
+  steps = jax.jit(worlds.reset)(jax.random.split(jax.random.key(0), 16)).info["steps"]
+  assert len(set(steps.tolist())) > 8 and 0 <= steps.min() and steps.max() < config.rl.episode_steps
+  assert steps.max() > config.rl.episode_steps // 2

@@ -1,10 +1,11 @@
 """What the walking H1 sees: 41 numbers that the robot measures, in Unitree's order, and the truth.
 
 The order and scales of the measurable part are those of Unitree's own deployment for ten leg joints
-(unitree_rl_gym, `deploy_real`): gyro, gravity, command, joint positions, joint velocities, last
-action, clock. The inertial unit sits in the torso; what it reads is turned into the pelvis' frame
-by the angle and rate of the waist, as the robot's controller has to. Noise: gyro, joint positions
-and gravity as mjlab and MuJoCo Playground set them, joint velocities between the two.
+(unitree_rl_gym, `deploy_real`, whose clock turns in .8 s): gyro, gravity, command, joint positions,
+joint velocities, last action, clock. The inertial unit sits in the torso; what it reads is turned
+into the pelvis' frame by the angle and rate of the waist, as the robot's controller has to. Noise:
+gyro, joint positions and gravity as mjlab and MuJoCo Playground set them, joint velocities between
+the two.
 """
 
 from typing import Any

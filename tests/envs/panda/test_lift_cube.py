@@ -14,6 +14,8 @@ from jaxskills.envs.panda.arm import Disturbances
 from jaxskills.envs.panda.control import Control
 from jaxskills.envs.panda.lift_cube import EDGE, Cubes
 from jaxskills.envs.panda.make import CubeVariation, cube_edge, cube_model, make_panda_lift_cube
+from jaxskills.envs.wrappers.auto_reset import AutoReset
+from jaxskills.envs.wrappers.episode import EpisodeLimit
 from jaxskills.physics.engine import make_engine
 from jaxskills.physics.sensors import Sensors
 
@@ -199,6 +201,24 @@ def test_a_cube_larger_than_engines_have_room_for_is_refused():
     make_panda_lift_cube("native", cube_variation=CubeVariation(edge=(0.04, 0.05)))
   with pytest.raises(ValueError, match="edge lies in"):
     cube_edge((0.0, 0.04))
+
+
+def test_arm_and_cube_stay_the_same_when_a_world_begins_again():
+  env = make(disturbances=CALM)
+  worlds = AutoReset(EpisodeLimit(env, 1), pool_size=2)
+  first = jax.jit(worlds.reset)(KEYS)
+  after = jax.jit(worlds.step)(first, jnp.zeros((WORLDS, env.action_size)))
+  assert np.all(after.info["reset"] == 1.0)
+  for name, values in first.data.parameters.items():
+    np.testing.assert_array_equal(after.data.parameters[name], values)
+  heights = jax.vmap(env.cube)(after.data)[:, 2]
+  np.testing.assert_allclose(heights, jax.vmap(env.half_edge)(first.data.parameters), atol=1e-6)
+  assert len(np.unique(heights)) == WORLDS
+  seen = after.obs["state"][:, terms.slices(env.measurable)["cube_position"]]
+  again = jax.vmap(lambda data: terms.measure(env.measurable, data))(after.data)
+  np.testing.assert_allclose(
+    seen, again[:, terms.slices(env.measurable)["cube_position"]], atol=1e-6
+  )
 
 
 def test_a_cube_of_any_mass_falls_as_others_do():

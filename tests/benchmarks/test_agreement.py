@@ -1,0 +1,47 @@
+"""The comparison of engines in an environment, on a robot that compiles in a moment."""
+
+import pytest
+
+from jaxskills.benchmarks import agreement
+from jaxskills.cli import bench, catalog
+from jaxskills.cli.main import main
+from jaxskills.physics import agreement as physics
+from jaxskills.physics.agreement import HORIZONS
+from tests.benchmarks import tiny_robot
+
+
+@pytest.fixture
+def target():
+  target = tiny_robot.make_target()
+  target.config.task = {"substeps": tiny_robot.SUBSTEPS}
+  return target
+
+
+def test_every_engine_has_a_row_for_every_horizon(target):
+  rows = agreement.compare_environment(target, ("native",), worlds=3)
+  assert [(row.engine, row.steps) for row in rows] == [("native", steps) for steps in HORIZONS]
+  assert all(row.qpos_worst == 0.0 and row.within for row in rows)  # the same engine again
+
+
+def test_what_is_out_of_tolerance_fails_the_benchmark(target, monkeypatch, capsys):
+  monkeypatch.setattr(agreement, "_target", lambda name: target)
+  result = agreement.measure(["tiny/robot"], ["native"], worlds=2)
+  assert not result["faults"] and len(result["rows"]) == len(HORIZONS)
+  assert set(agreement.COLUMNS.values()) <= set(result["rows"][0])
+  tight = {steps: limit._replace(qpos=-1.0) for steps, limit in agreement.TOLERANCES.items()}
+  monkeypatch.setattr(physics, "TOLERANCES", tight)
+  failed = agreement.measure(["tiny/robot"], ["native"], worlds=2)
+  assert len(failed["faults"]) == len(HORIZONS) and "out of tolerance" in failed["faults"][0]
+  monkeypatch.setattr(agreement, "measure", lambda: failed)
+  monkeypatch.setattr(catalog, "load_benchmark", lambda name: agreement)
+  assert main(["bench", "agreement"]) == 1
+  captured = capsys.readouterr()
+  heading = captured.out.splitlines()[1]
+  assert heading.split() == " ".join(agreement.COLUMNS).split()
+  assert "out of tolerance" in captured.err
+
+
+def test_it_covers_every_environment_that_the_robots_benchmark_measures():
+  robots = [name for name, entry in catalog.benchmarks().items() if entry.module == "robots"]
+  assert sorted(agreement.ENVIRONMENTS) == robots
+  assert bench.table([{"within": True}], {"within": "within"}) == ["within", "True"]
