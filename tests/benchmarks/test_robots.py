@@ -176,7 +176,7 @@ def test_a_dropped_contact_fails_the_benchmark_and_says_where(target, monkeypatc
 
 
 def test_worlds_that_do_not_fit_are_refused_with_the_number_that_does(target, monkeypatch):
-  monkeypatch.setattr("jaxskills.physics.memory.available_memory", lambda device: 100_000)
+  monkeypatch.setattr("jaxskills.physics.memory.available_memory", lambda device=None: 100_000)
   result = robots.measure(target, ("native",), (10**6,))
   (refusal,) = result["refused"]
   assert (refusal["engine"], refusal["envs"]) == ("native", 10**6)
