@@ -91,7 +91,8 @@ def test_a_robot_that_falls_at_once_or_only_stands_has_no_gait():
 
 def test_the_period_of_the_clock_is_found():
   assert walk_gait.clock_seconds(fake_walk.walk()) == pytest.approx(0.8)
-  assert np.isnan(walk_gait.clock_seconds(fake_walk.walk(((60, (0.0, 0.0, 0.0)),))))
+  assert walk_gait.clock_seconds(fake_walk.walk(((60, (0.0, 0.0, 0.0)),))) == pytest.approx(0.8)
+  assert np.isnan(walk_gait.clock_seconds(fake_walk.walk(((1, (0.0, 0.0, 0.0)),))))
 
 
 def test_a_mean_over_a_period_takes_it_away_and_keeps_lines():

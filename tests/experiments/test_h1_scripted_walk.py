@@ -48,11 +48,11 @@ def played(config, params, env, script):
   return scripted_walk.play(config, params, env, script)
 
 
-def test_each_step_has_the_command_of_the_script(played, script):
+def test_each_step_has_the_command_of_the_script(played, env, script):
   np.testing.assert_allclose(played.command, script.commands, atol=1e-6)
   np.testing.assert_array_equal(played.push, script.pushes)
   np.testing.assert_array_equal(played.is_moving, np.arange(12) >= 6)
-  turns = np.arange(12) * played.step_seconds / env.clock_seconds
+  turns = np.arange(1, 13) * played.step_seconds / env.clock_seconds
   np.testing.assert_allclose(played.phase, turns % 1.0, atol=1e-6)
   assert played.stance[:6].all() and len(played.qpos) == 12 and not played.fell.any()
 
