@@ -3,8 +3,9 @@
   jaxskills train panda/reach:quick
   jaxskills train panda/reach:full
 
-`quick` takes two minutes on two cores; then the gripper ends 7 mm from its target in the median, and
-within 2 cm in all of 100 episodes.
+`quick` takes two minutes on two cores; then the gripper ends 7 mm from its target in the median,
+and within 2 cm in all of 100 episodes.
+
 The policy sees joint positions and velocities, what the joints are told, where the gripper is and
 where it shall be, noisy and up to 20 ms late. Masses, gains and damping differ from world to world.
 Twenty times a second it says how fast each joint's target shall move; `--config.control.mode` makes
