@@ -57,7 +57,8 @@ class Env(abc.ABC):
   Attributes:
     reports: keys of `State.info` that tell of the last step or the last episode. All others are
       memory of the running episode, and begin anew with it.
-    keeps: whether a world has something of its own that outlives its episodes (`begin_again`).
+    keeps: whether a world has something of its own that outlives its episodes (`begin_again`); only
+      what `unwrapped` says of it counts.
   """
 
   reports: frozenset[str] = frozenset()
@@ -87,7 +88,8 @@ class Env(abc.ABC):
   def begin_again(self, start: Any, before: State) -> Any:
     """The data that a world begins a further episode with, where it draws from a stock of starts.
 
-    Only called where `keeps` says so.
+    Only called where `keeps` says so, and of the world beneath all wrappers (`unwrapped`), whose
+    data is theirs too.
 
     Args:
       start: data that any world may draw.
@@ -158,13 +160,6 @@ class Wrapper(Env):
 
   def observe(self, data: Any) -> Observation:
     return self.env.observe(data)
-
-  def begin_again(self, start: Any, before: State) -> Any:
-    return self.env.begin_again(start, before)
-
-  @property
-  def keeps(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-    return self.env.keeps
 
   @property
   def action_size(self) -> int:

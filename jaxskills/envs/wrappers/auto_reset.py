@@ -102,8 +102,8 @@ class AutoReset:
     memory = {name: after.info[name] for name in pool.memory}
     fresh = jax.tree.map(lambda leaf: leaf[slots], (pool.data, pool.obs, pool.memory))
     fresh = jax.vmap(_renew_keys, in_axes=(0, 0, None))(fresh, world, pool.draws)
-    if self.env.keeps:
-      data = jax.vmap(self.env.begin_again)(fresh[0], after)
+    if self.env.unwrapped.keeps:
+      data = jax.vmap(self.env.unwrapped.begin_again)(fresh[0], after)
       fresh = (data, jax.vmap(self.env.observe)(data), fresh[2])
     data, obs, memory = jax.tree.map(
       lambda new, old: jnp.where(_along(after.done > 0.0, old), new, old),

@@ -181,6 +181,26 @@ def test_a_world_that_goes_on_keeps_its_own_random_life(counter):
   np.testing.assert_array_equal(after.data["luck"], alone.data["luck"])
 
 
+def test_a_world_keeps_its_own_across_episodes_through_wrappers(counter):
+  class Kept(counter):
+    """Its origin stays its own, and counts the episodes that it has begun again."""
+
+    keeps = True
+
+    def begin_again(self, start, before):
+      return {**start, "origin": before.data["origin"] + 1.0}
+
+  worlds, states = batch(EpisodeStatistics(EpisodeLimit(Kept(), 3)))
+  own = states.data["origin"]
+  states = states.replace(info={**states.info, "steps": jnp.array([0, 1, 2, 0, 2])})
+  for _ in range(7):
+    states = worlds.step(states, ones(states))
+  again = np.array([2, 2, 3, 2, 3])
+  np.testing.assert_allclose(states.data["origin"], own + again, rtol=1e-6)
+  np.testing.assert_array_equal(states.info["episode"]["count"], again)
+  np.testing.assert_array_equal(states.obs["state"][:, 0], states.data["origin"])
+
+
 def test_two_devices_give_the_bits_of_one(counter):
   if jax.device_count() < 2:
     pytest.skip("one device only")
