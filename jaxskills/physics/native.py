@@ -104,8 +104,9 @@ class _Stepper:
   def forward(self, fields: _Fields, values: Any) -> np.ndarray:
     """Fills in sensors, `[..., row]` in and `[..., size + nsensordata + 1]` out."""
     values = np.asarray(values)
+    rows = values.reshape(-1, values.shape[-1])
     with self._lock:
-      scratch = self._load(fields, values)
+      scratch = self._load(fields, rows)
       with quiet():  # what warnings say comes back as NaN or `overflow`
         scratch.forward()
       return scratch.result(values.shape[:-1])
@@ -113,15 +114,15 @@ class _Stepper:
   def step(self, fields: _Fields, values: Any) -> np.ndarray:
     """One control step."""
     values = np.asarray(values)
+    rows = values.reshape(-1, values.shape[-1])
     with self._lock:
-      scratch = self._load(fields, values)
+      scratch = self._load(fields, rows)
       with quiet():
-        scratch.step()
+        scratch.step(rows)
       return scratch.result(values.shape[:-1])
 
-  def _load(self, fields: _Fields, values: np.ndarray) -> "_Scratch":
+  def _load(self, fields: _Fields, rows: np.ndarray) -> "_Scratch":
     """Scratch worlds with this state, these controls and these parameters."""
-    rows = values.reshape(-1, values.shape[-1])
     key = (len(rows), fields)
     if key not in self._batches:
       self._batches[key] = _Scratch(self.model, len(rows), self._threads, self._substeps, fields)
@@ -152,12 +153,10 @@ class _Scratch:
     self._fields = list(zip(parts, arrays, strict=True))
     self._loaded = np.full((worlds, parts[-1].stop if parts else 0), np.nan, np.float32)
     self._sensors = self.batch.bind("sensordata")
-    self._rows = np.zeros((worlds, 0), np.float32)  # as they were given last
     self._failed = np.zeros(worlds, bool)
 
   def load(self, rows: np.ndarray) -> None:
     """Writes state, controls, and where they are not there already, parameters."""
-    self._rows = rows
     self._failed[:] = False
     for part, view in self._views:
       view[:] = rows[:, part]
@@ -175,8 +174,8 @@ class _Scratch:
     self.batch.bind("ctrl")[:] = 0.0
     self._attempt(self.batch.forward)
 
-  def step(self) -> None:
-    """One control step.
+  def step(self, rows: np.ndarray) -> None:
+    """One control step from what was loaded, which is `rows`.
 
     `rollout` leaves a world where a warning came. One that only lost contacts or constraints has to
     get on as it does on the other engines, so it is taken from its start once more, step by step.
@@ -189,7 +188,7 @@ class _Scratch:
       return
     left = np.flatnonzero(is_left)
     for part, view in self._views:
-      view[left] = self._rows[left, part]
+      view[left] = rows[left, part]
     for substep in range(substeps):
       self.batch.bind("ctrl")[left] = self._inputs[left, substep]
       self._attempt(self.batch.step, ids=left)
