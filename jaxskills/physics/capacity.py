@@ -78,21 +78,22 @@ def _pairs(model: mujoco.MjModel) -> Iterator[tuple[int, int, int]]:
   explicit = zip(model.pair_geom1, model.pair_geom2, model.pair_dim, strict=True)
   yield from ((int(first), int(second), int(condim)) for first, second, condim in explicit)
   excluded = {tuple(sorted((s >> 16, s & 0xFFFF))) for s in map(int, model.exclude_signature)}
-  for first in range(model.ngeom):
-    for second in map(int, _may_touch(model, first)):
-      bodies = sorted((int(model.geom_bodyid[first]), int(model.geom_bodyid[second])))
-      if tuple(bodies) not in excluded:
-        yield first, second, int(max(model.geom_condim[first], model.geom_condim[second]))
+  for first, second in _may_touch(model):
+    bodies = sorted((int(model.geom_bodyid[first]), int(model.geom_bodyid[second])))
+    if tuple(bodies) not in excluded:
+      yield first, second, int(max(model.geom_condim[first], model.geom_condim[second]))
 
 
-def _may_touch(model: mujoco.MjModel, first: int) -> np.ndarray:
-  """Later geoms that MuJoCo's dynamic filter lets collide with one, before any geometry."""
-  later = np.arange(first + 1, model.ngeom)
-  bits = (model.geom_contype[first] & model.geom_conaffinity[later]) | (
-    model.geom_contype[later] & model.geom_conaffinity[first]
-  )
+def _may_touch(model: mujoco.MjModel) -> Iterator[tuple[int, int]]:
+  """Pairs of geoms that MuJoCo's dynamic filter lets collide, before any geometry."""
   weld = model.body_weldid[model.geom_bodyid]
   parent = model.body_weldid[model.body_parentid[weld]]
-  adjacent = (weld[first] == parent[later]) | (weld[later] == parent[first])
-  adjacent &= (weld[first] != 0) & (weld[later] != 0)
-  return later[(bits != 0) & (weld[first] != weld[later]) & ~adjacent]
+  for first in range(model.ngeom):
+    later = np.arange(first + 1, model.ngeom)
+    bits = (model.geom_contype[first] & model.geom_conaffinity[later]) | (
+      model.geom_contype[later] & model.geom_conaffinity[first]
+    )
+    adjacent = (weld[first] == parent[later]) | (weld[later] == parent[first])
+    adjacent &= (weld[first] != 0) & (weld[later] != 0)
+    for second in later[(bits != 0) & (weld[first] != weld[later]) & ~adjacent]:
+      yield first, int(second)
