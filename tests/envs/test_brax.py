@@ -1,7 +1,6 @@
 """The shared protocol, both ways: our worlds in Brax's wrappers, and Brax-like worlds in ours."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +14,7 @@ from jaxskills.envs.wrappers.auto_reset import AutoReset, transition
 from jaxskills.envs.wrappers.episode import EpisodeLimit, EpisodeStatistics
 from jaxskills.envs.wrappers.quarantine import Quarantine
 from jaxskills.envs.wrappers.skill_step import SkillStep, held_action
+from tests.envs.playground_state import PlaygroundState
 
 RAW_KEYS = jax.random.key_data(jax.random.split(jax.random.key(0), 3))
 
@@ -102,19 +102,6 @@ def test_a_brax_world_runs_through_all_of_our_wrappers():
   np.testing.assert_array_equal(after.info["episode"]["length"], 5)
   again = step(after, actions)
   np.testing.assert_allclose(again.obs["state"][:, 1], 0.06, rtol=1e-6)
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass
-class PlaygroundState:
-  """A record as MuJoCo Playground's: `data` where Brax says `pipeline_state`, memory in `info`."""
-
-  data: Any
-  obs: Any
-  reward: Any
-  done: Any
-  metrics: dict[str, Any]
-  info: dict[str, Any]
 
 
 class Playground:

@@ -17,6 +17,7 @@ from jaxskills.envs.playground import load, make_playground
 from jaxskills.envs.wrappers.auto_reset import AutoReset
 from jaxskills.envs.wrappers.episode import EpisodeLimit
 from jaxskills.errors import UserError
+from tests.envs.playground_state import PlaygroundState
 
 STAND_IN = '''
 """What the adapter uses of Playground, and a record of what was loaded."""
@@ -35,19 +36,6 @@ def load(name, config=None, config_overrides=None):
 registry = SimpleNamespace(ALL_ENVS=("CartpoleBalance", "H1JoystickGaitTracking"), load=load)
 dm_control_suite = SimpleNamespace(ALL_ENVS=("CartpoleBalance",))
 '''
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass
-class PlaygroundState:
-  """A record as MuJoCo Playground's."""
-
-  data: Any
-  obs: Any
-  reward: Any
-  done: Any
-  metrics: dict[str, Any]
-  info: dict[str, Any]
 
 
 class Sliding:
