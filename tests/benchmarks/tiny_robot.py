@@ -17,6 +17,7 @@ from jaxskills.physics.state import PhysicsState
 from tests.physics.conftest import SMALL
 
 SUBSTEPS = 2
+WORLDS, STEPS = 4, 12  # of the tests' tape
 
 
 class TinyData(NamedTuple):
