@@ -5,31 +5,12 @@ import numpy as np
 import pytest
 
 from jaxskills.assets.h1 import H1, h1_model
+from tests.assets.poses import home, moving
 
 
 @pytest.fixture(scope="module")
 def model() -> mujoco.MjModel:
   return h1_model()
-
-
-def _home(model: mujoco.MjModel) -> mujoco.MjData:
-  data = mujoco.MjData(model)
-  mujoco.mj_resetDataKeyframe(model, data, model.key("home").id)
-  mujoco.mj_forward(model, data)
-  return data
-
-
-def _moving(model: mujoco.MjModel) -> mujoco.MjData:
-  """Somewhere in the air, tilted, waist turned, everything in motion."""
-  data = mujoco.MjData(model)
-  generator = np.random.default_rng(1)
-  data.qpos[:] = generator.normal(size=model.nq) * 0.3
-  data.qpos[2] = 2.0
-  data.qpos[3:7] = generator.normal(size=4)
-  data.qpos[3:7] /= np.linalg.norm(data.qpos[3:7])
-  data.qvel[:] = generator.normal(size=model.nv)
-  mujoco.mj_forward(model, data)
-  return data
 
 
 # The record and the model.
@@ -135,7 +116,7 @@ def test_straight_legs_carry_the_pelvis_at_the_sum_of_their_lengths(model):
 
 
 def test_home_stands_flat_on_both_soles(model):
-  data = _home(model)
+  data = home(model)
   expected = 0.1742 + 0.4 * np.cos(0.1) + 0.4 * np.cos(0.2) + 0.07
   assert H1.base_height == pytest.approx(expected, abs=1e-4)
   for site in H1.feet:
@@ -144,7 +125,7 @@ def test_home_stands_flat_on_both_soles(model):
 
 
 def test_home_bears_the_weight_with_knees_that_give_little(model):
-  data = _home(model)
+  data = home(model)
   mujoco.mj_step(model, data, nstep=40)
   assert data.qpos[2] == pytest.approx(H1.base_height, abs=0.04)
   assert data.sensor("pelvis_up").data[2] > 0.99
@@ -155,14 +136,14 @@ def test_home_bears_the_weight_with_knees_that_give_little(model):
 
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
 def test_torque_stops_at_the_limit_under_a_large_command(model, sign):
-  data = _home(model)
+  data = home(model)
   data.ctrl[:] = 100.0 * sign
   mujoco.mj_forward(model, data)
   np.testing.assert_allclose(data.qfrc_actuator[6:], sign * np.array(H1.torque_limit))
 
 
 def test_torque_within_the_limit_is_the_servo_law(model):
-  data = _moving(model)
+  data = moving(model)
   data.ctrl[:] = data.qpos[7:] + 0.05
   mujoco.mj_forward(model, data)
   expected = 0.05 * np.array(H1.stiffness) - np.array(H1.damping) * data.qvel[6:]
@@ -205,7 +186,7 @@ def test_soles_decide_the_friction_whatever_the_floor():
   for geoms in H1.foot_geoms:
     for geom in geoms:
       model.geom(geom).friction[0] = 0.2
-  data = _home(model)
+  data = home(model)
   assert data.ncon > 0
   np.testing.assert_allclose(data.contact.friction[:, 0], 0.2)
 
@@ -213,7 +194,7 @@ def test_soles_decide_the_friction_whatever_the_floor():
 def test_looks_change_no_dynamics():
   plain, dressed = h1_model(looks=False), h1_model()
   assert plain.ngeom == 1 + 6
-  one, other = _home(plain), _home(dressed)
+  one, other = home(plain), home(dressed)
   for _ in range(20):
     mujoco.mj_step(plain, one)
     mujoco.mj_step(dressed, other)
@@ -223,7 +204,7 @@ def test_looks_change_no_dynamics():
 
 def test_without_floor_the_robot_falls():
   model = h1_model(floor=False)
-  data = _home(model)
+  data = home(model)
   mujoco.mj_step(model, data, nstep=100)
   assert data.qpos[2] < 0.0
 

@@ -5,31 +5,12 @@ import numpy as np
 import pytest
 
 from jaxskills.assets.h1 import H1, h1_model
+from tests.assets.poses import home, moving
 
 
 @pytest.fixture(scope="module")
 def model() -> mujoco.MjModel:
   return h1_model()
-
-
-def _home(model: mujoco.MjModel) -> mujoco.MjData:
-  data = mujoco.MjData(model)
-  mujoco.mj_resetDataKeyframe(model, data, model.key("home").id)
-  mujoco.mj_forward(model, data)
-  return data
-
-
-def _moving(model: mujoco.MjModel) -> mujoco.MjData:
-  """Somewhere in the air, tilted, waist turned, everything in motion."""
-  data = mujoco.MjData(model)
-  generator = np.random.default_rng(1)
-  data.qpos[:] = generator.normal(size=model.nq) * 0.3
-  data.qpos[2] = 2.0
-  data.qpos[3:7] = generator.normal(size=4)
-  data.qpos[3:7] /= np.linalg.norm(data.qpos[3:7])
-  data.qvel[:] = generator.normal(size=model.nv)
-  mujoco.mj_forward(model, data)
-  return data
 
 
 def _object_velocity(model: mujoco.MjModel, data: mujoco.MjData, site: str, local: bool):
@@ -53,7 +34,7 @@ def _site_contact_forces(model: mujoco.MjModel, data: mujoco.MjData) -> list[flo
 
 
 def test_gyro_is_the_angular_velocity_of_the_torso_in_its_own_frame(model):
-  data = _moving(model)
+  data = moving(model)
   angular, _ = _object_velocity(model, data, "imu", local=True)
   np.testing.assert_allclose(data.sensor("gyro").data, angular)
   world = data.body("torso_link").xmat.reshape(3, 3) @ angular
@@ -65,7 +46,7 @@ def test_accelerometer_reads_nothing_in_free_fall_and_gravity_at_rest(model):
   falling.qpos[2] = 5.0
   mujoco.mj_forward(model, falling)
   np.testing.assert_allclose(falling.sensor("accelerometer").data, 0.0, atol=1e-9)
-  data = _home(model)
+  data = home(model)
   readings = []
   for _ in range(40):
     mujoco.mj_step(model, data)
@@ -74,14 +55,14 @@ def test_accelerometer_reads_nothing_in_free_fall_and_gravity_at_rest(model):
 
 
 def test_imu_quaternion_is_the_attitude_of_the_torso(model):
-  data = _moving(model)
+  data = moving(model)
   rotation = np.zeros(9)
   mujoco.mju_quat2Mat(rotation, data.sensor("imu_quat").data)
   np.testing.assert_allclose(rotation, data.site("imu").xmat, atol=1e-12)
 
 
 def test_pelvis_sensors_are_in_the_frame_of_the_pelvis(model):
-  data = _moving(model)
+  data = moving(model)
   angular, linear = _object_velocity(model, data, "pelvis", local=True)
   np.testing.assert_allclose(data.sensor("pelvis_gyro").data, angular)
   np.testing.assert_allclose(data.sensor("pelvis_velocity").data, linear)
@@ -93,25 +74,25 @@ def test_pelvis_sensors_are_in_the_frame_of_the_pelvis(model):
 
 @pytest.mark.parametrize("name", [name for name, _ in H1.key_bodies])
 def test_key_body_sensors_are_positions_of_their_sites(model, name):
-  data = _moving(model)
+  data = moving(model)
   site = dict(H1.key_bodies)[name]
   np.testing.assert_array_equal(data.sensor(f"{name}_position").data, data.site(site).xpos)
 
 
 @pytest.mark.parametrize("foot", H1.feet)
 def test_foot_velocity_is_that_of_the_site_in_the_world(model, foot):
-  data = _moving(model)
+  data = moving(model)
   _, linear = _object_velocity(model, data, foot, local=False)
   np.testing.assert_allclose(data.sensor(f"{foot}_velocity").data, linear)
 
 
 def test_feet_feel_nothing_in_the_air(model):
-  data = _moving(model)
+  data = moving(model)
   assert [data.sensor(f"{foot}_contact").data[0] for foot in H1.feet] == [0.0, 0.0]
 
 
 def test_feet_feel_all_of_the_floor_when_standing(model):
-  data = _home(model)
+  data = home(model)
   felt = []
   for _ in range(60):
     mujoco.mj_step(model, data)
@@ -123,7 +104,7 @@ def test_feet_feel_all_of_the_floor_when_standing(model):
 
 @pytest.mark.parametrize("foot", [0, 1])
 def test_each_foot_feels_only_itself(model, foot):
-  data = _home(model)
+  data = home(model)
   data.qpos[7 + 5 * (1 - foot) + 3] += 0.6  # the other knee lifts the other foot
   mujoco.mj_forward(model, data)
   assert data.sensor(f"{H1.feet[foot]}_contact").data[0] > 0.0
@@ -134,7 +115,7 @@ def test_each_foot_feels_only_itself(model, foot):
 @pytest.mark.parametrize("degrees", [-60, -20, 20, 60])
 def test_a_foot_on_edge_is_still_felt(model, lean, degrees):
   """A tilted sole touches outside of the flat footprint's plane; the zone must hold that too."""
-  data = _home(model)
+  data = home(model)
   axis = {"roll": [1.0, 0, 0], "pitch": [0, 1.0, 0]}[lean]
   mujoco.mju_axisAngle2Quat(data.qpos[3:7], np.array(axis), np.deg2rad(degrees))
   mujoco.mj_kinematics(model, data)

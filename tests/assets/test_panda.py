@@ -1,10 +1,11 @@
-"""Panda's model and record: kinematics, inertials, limits, servos, gripper."""
+"""Panda's model and record: kinematics, inertials, limits, servos."""
 
 import mujoco
 import numpy as np
 import pytest
 
 from jaxskills.assets.panda import PANDA, panda_model, panda_spec
+from tests.assets.poses import home
 
 assert PANDA.gripper is not None
 GRIPPER = PANDA.gripper
@@ -26,13 +27,6 @@ _DH = (
 @pytest.fixture(scope="module")
 def model() -> mujoco.MjModel:
   return panda_model()
-
-
-def _home(model: mujoco.MjModel) -> mujoco.MjData:
-  data = mujoco.MjData(model)
-  mujoco.mj_resetDataKeyframe(model, data, model.key("home").id)
-  mujoco.mj_forward(model, data)
-  return data
 
 
 def _flange(joints: np.ndarray) -> np.ndarray:
@@ -66,16 +60,8 @@ def test_flange_is_the_product_of_the_published_transforms_in_a_thousand_random_
     np.testing.assert_allclose(rotation, flange[:3, :3] @ turn, atol=1e-5)
 
 
-def test_gripper_site_is_between_the_fingertips(model):
-  data = _home(model)
-  tips = [data.geom(tip).xpos for tip in GRIPPER.tips]
-  site = data.site("gripper")
-  offset = site.xmat.reshape(3, 3).T @ (np.mean(tips, axis=0) - site.xpos)
-  np.testing.assert_allclose(offset, [0, 0, 0.0584 + 0.04525 - 0.1], atol=1e-9)
-
-
 def test_ready_pose_points_the_hand_down_in_front_of_the_base(model):
-  data = _home(model)
+  data = home(model)
   np.testing.assert_allclose(data.body("hand").xpos, [0.3069, 0.0, 0.5903], atol=1e-4)
   np.testing.assert_allclose(data.site("gripper").xmat[8], -1.0, atol=1e-9)
 
@@ -122,7 +108,7 @@ def test_home_is_the_default_pose_within_the_limits_and_stays_there(control):
   model = panda_model(control=control)
   assert all(np.less(PANDA.lower, PANDA.default_pose) & np.less(PANDA.default_pose, PANDA.upper))
   np.testing.assert_array_equal(model.key("home").qpos[:7], PANDA.default_pose)
-  data = _home(model)
+  data = home(model)
   mujoco.mj_step(model, data, nstep=500)
   np.testing.assert_allclose(data.qpos[:7], PANDA.default_pose, atol=1e-6)
   np.testing.assert_allclose(data.qpos[7:], 0.04, atol=1e-6)
@@ -136,7 +122,7 @@ def test_record_is_hashable():
 
 
 def test_position_servo_reaches_and_holds_a_pose_within_a_milliradian(model):
-  data = _home(model)
+  data = home(model)
   target = np.array(PANDA.default_pose) + [0.3, -0.2, 0.3, 0.2, -0.3, 0.2, 0.4]
   data.ctrl[:7] = target
   mujoco.mj_step(model, data, nstep=1500)
@@ -156,7 +142,7 @@ def test_gravity_is_compensated_in_any_pose():
 
 def test_velocity_servo_tracks_within_two_percent():
   model = panda_model(control="velocity")
-  data = _home(model)
+  data = home(model)
   target = np.array([0.5, 0.4, -0.5, 0.4, 0.6, -0.5, 0.6])
   data.ctrl[:7] = target
   mujoco.mj_step(model, data, nstep=200)
@@ -165,7 +151,7 @@ def test_velocity_servo_tracks_within_two_percent():
 
 def test_velocity_servo_is_the_stated_law():
   model = panda_model(control="velocity")
-  data = _home(model)
+  data = home(model)
   data.qvel[:7] = 0.1
   data.ctrl[:7] = 0.3
   mujoco.mj_forward(model, data)
@@ -177,7 +163,7 @@ def test_velocity_servo_is_the_stated_law():
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
 def test_torque_stops_at_the_limit_under_a_large_command(control, sign):
   model = panda_model(control=control)
-  data = _home(model)
+  data = home(model)
   data.qvel[:7] = -sign * 8.0
   data.ctrl[:7] = sign * 100.0
   if control == "position":
@@ -196,89 +182,7 @@ def test_targets_are_kept_within_range_and_velocity_limit(model):
   assert velocity.actuator_ctrllimited.all()
 
 
-# Gripper.
-
-
-@pytest.mark.parametrize("target", [0.0, 0.015, 0.04])
-def test_fingers_move_together_to_the_target(model, target):
-  data = _home(model)
-  data.qpos[7:] = 0.02
-  data.ctrl[7] = target
-  for _ in range(500):
-    mujoco.mj_step(model, data)
-    assert abs(data.qpos[7] - data.qpos[8]) < 1e-4
-  np.testing.assert_allclose(data.qpos[7:], target, atol=5e-4)
-
-
-def test_fingers_stay_together_when_one_is_pushed(model):
-  data = _home(model)
-  data.ctrl[7] = 0.02
-  mujoco.mj_step(model, data, nstep=500)
-  data.qfrc_applied[7] = 5.0
-  mujoco.mj_step(model, data, nstep=500)
-  assert data.qpos[7] > 0.022
-  assert abs(data.qpos[7] - data.qpos[8]) < 1e-3
-
-
-def test_fingers_open_away_from_the_middle(model):
-  data = _home(model)
-  tips = [data.geom(tip).xpos for tip in GRIPPER.tips]
-  assert np.linalg.norm(tips[0] - tips[1]) == pytest.approx(2 * (0.04 + 0.00758), abs=1e-6)
-
-
-def _beside_a_cube(collisions: str = "hand") -> mujoco.MjModel:
-  """The arm and a free cube of 4 cm on the floor under the home pose's gripper."""
-  spec = panda_spec(collisions=collisions)
-  spec.delete(spec.key("home"))
-  cube = spec.worldbody.add_body(name="cube", pos=[0.5, 0.0, 0.02])
-  cube.add_freejoint()
-  cube.add_geom(name="cube", type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.02] * 3, mass=0.05)
-  return spec.compile()
-
-
-LOW = (0.0, 0.49709767, 0.0, -2.35469474, 0.0, 2.85179241, np.pi / 4)  # gripper at (.5, 0, .02)
-HIGH = (0.0, -0.03639899, 0.0, -2.33775788, 0.0, 2.30135888, np.pi / 4)  # at (.5, 0, .25)
-
-
-def test_a_cube_is_grasped_lifted_and_held():
-  model = _beside_a_cube()
-  data = mujoco.MjData(model)
-  data.qpos[:7] = LOW
-  data.qpos[7:9] = 0.04
-  for start, end, opening, seconds in (
-    (LOW, LOW, 0.0, 0.5), (LOW, HIGH, 0.0, 1.5), (HIGH, HIGH, 0.0, 1.0)
-  ):  # fmt: skip
-    for share in np.linspace(0, 1, round(seconds / model.opt.timestep)):
-      data.ctrl[:7] = (1 - share) * np.array(start) + share * np.array(end)
-      data.ctrl[7] = opening
-      mujoco.mj_step(model, data)
-  assert data.body("cube").xpos[2] > 0.24
-  np.testing.assert_array_equal(data.contact.friction[:, 0], 1.5)  # the fingertips', not the cube's
-  np.testing.assert_allclose(data.body("cube").xpos, data.site("gripper").xpos, atol=3e-3)
-  for side in ("left", "right"):
-    assert data.sensor(f"{side}_tip_contact").data[0] == pytest.approx(20.0, rel=0.05)
-
-
-def test_fingertips_feel_nothing_in_the_air(model):
-  data = _home(model)
-  assert data.sensor("left_tip_contact").data[0] == data.sensor("right_tip_contact").data[0] == 0
-
-
-# Sensors and variants.
-
-
-def test_gripper_sensors_are_of_the_site_in_the_world(model):
-  data = _home(model)
-  data.qvel[:] = np.random.default_rng(0).normal(size=model.nv)
-  mujoco.mj_forward(model, data)
-  np.testing.assert_array_equal(data.sensor("gripper_position").data, data.site("gripper").xpos)
-  rotation, velocity = np.zeros(9), np.zeros(6)
-  mujoco.mju_quat2Mat(rotation, data.sensor("gripper_quat").data)
-  np.testing.assert_allclose(rotation, data.site("gripper").xmat, atol=1e-12)
-  site = model.site("gripper").id
-  mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_SITE, site, velocity, 0)
-  np.testing.assert_allclose(data.sensor("gripper_angular_velocity").data, velocity[:3])
-  np.testing.assert_allclose(data.sensor("gripper_velocity").data, velocity[3:])
+# Variants.
 
 
 def test_arm_touches_the_floor_only_in_full():
@@ -306,7 +210,7 @@ def test_looks_change_no_dynamics():
   assert one.ngeom < other.ngeom
   ends = []
   for model in (one, other):
-    data = _home(model)
+    data = home(model)
     data.ctrl[:7] += 0.1
     mujoco.mj_step(model, data, nstep=50)
     ends.append(data.qpos.copy())
