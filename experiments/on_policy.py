@@ -23,6 +23,7 @@ from jaxskills.training.worlds import place_worlds
 from jaxskills.types import Metrics
 
 STAGE = "rl/ppo"
+EVALUATION_SEED = 20_000  # fixed keys: every evaluation of every run sees the same random numbers
 MEASURED = "state"  # the modality of what a robot's own sensors and controller give
 
 _ROLLOUT_COPIES = 3

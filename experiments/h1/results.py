@@ -19,10 +19,10 @@ from jaxskills.learners.ppo import PpoParams
 from jaxskills.training.workdir import Workdir
 from jaxskills.types import Metrics
 
-EVALUATION_SEED = 20_000  # fixed keys: every evaluation of every run sees the same random numbers
 
-
-def evaluator(config: ConfigDict, seed: int = EVALUATION_SEED) -> Callable[[PpoParams], Metrics]:
+def evaluator(
+  config: ConfigDict, seed: int = shared.EVALUATION_SEED
+) -> Callable[[PpoParams], Metrics]:
   """`parameters -> metrics` of the mean action, over fresh episodes as hard as training gets.
 
   `eval/fall_rate` is the share of episodes with a fall, `eval/velocity_error` the mean over all
@@ -62,7 +62,9 @@ def evaluator(config: ConfigDict, seed: int = EVALUATION_SEED) -> Callable[[PpoP
   return score
 
 
-def evaluate(config: ConfigDict, params: PpoParams, seed: int = EVALUATION_SEED) -> dict[str, Any]:
+def evaluate(
+  config: ConfigDict, params: PpoParams, seed: int = shared.EVALUATION_SEED
+) -> dict[str, Any]:
   """Final figures of a policy, with a 95 % interval of the fall rate over episodes."""
   scores = jax.jit(evaluator(config, seed))(params)
   fall_rate, episodes = float(scores["eval/fall_rate"]), config.rl.eval_episodes

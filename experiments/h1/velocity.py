@@ -15,23 +15,20 @@ The physics engine is one word: `--config.engine=native`, `mjx` or `warp`; `auto
 the device.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxskills.config import restore, to_plain
 from jaxskills.envs.h1.make import Variation
 from jaxskills.envs.h1.rewards import WEIGHTS
 from jaxskills.envs.h1.velocity import LEGS, Commands, Disturbances
-from jaxskills.errors import UserError
 from jaxskills.experiments import on_policy as shared
-from jaxskills.experiments.h1 import results as figures_of
+from jaxskills.experiments import ppo_run
+from jaxskills.experiments.h1 import results
 from jaxskills.experiments.h1.worlds import make_env
-from jaxskills.training import loop, summary
+from jaxskills.experiments.ppo_run import PpoRun
 from jaxskills.training.run_state import BuildStage
-from jaxskills.training.workdir import Workdir, open_workdir, read_config
 
 EXPERIMENT = "h1/velocity"
 PRESETS = {
@@ -82,6 +79,18 @@ def get_config(preset: str = "quick") -> ConfigDict:
   return config
 
 
+RUN = PpoRun(
+  name=EXPERIMENT,
+  get_config=get_config,
+  make_env=make_env,
+  evaluator=results.evaluator,
+  evaluate=results.evaluate,
+  figures=results.figures,
+  write_report=results.write_report,
+  headline=("eval/fall_rate", "eval/velocity_error", "step/velocity_error", "episode/length"),
+)
+
+
 def train(
   config: ConfigDict, workdir: Path, *, preset: str, overwrite: bool = False
 ) -> dict[str, Any]:
@@ -96,19 +105,7 @@ def train(
   Returns:
     What `summary.json` holds.
   """
-  run = {
-    "experiment": EXPERIMENT,
-    "preset": preset,
-    "seed": config.seed,
-    "config": to_plain(config),
-  }
-  check(config)
-  with open_workdir(workdir, run, overwrite=overwrite) as folder:
-    results, reports = loop.run_stages(folder, make_stages(config), config.seed)
-    figures = figures_of.figures(config, results[shared.STAGE], folder)
-    written = summary.write(folder, run, figures, reports, shared.STAGE)
-    figures_of.write_report(folder)
-  return written
+  return ppo_run.train(RUN, config, workdir, preset=preset, overwrite=overwrite)
 
 
 def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
@@ -119,47 +116,20 @@ def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
     episodes: how many.
     video: also film one into the run's report.
   """
-  config = run_config(workdir)
-  folder = Workdir(Path(workdir).expanduser().resolve())
-  results, _ = loop.load_results(folder.path, make_stages(config))
-  params = results[shared.STAGE]
-  config.rl.eval_episodes = episodes
-  seed = figures_of.EVALUATION_SEED + 1  # not the episodes that the run itself was judged by
-  figures = figures_of.evaluate(config, params, seed)
-  if video:
-    figures_of.record(config, params, folder)
-    figures_of.write_report(folder)
-  return figures
+  film = results.record if video else None
+  return ppo_run.evaluate(RUN, workdir, episodes=episodes, film=film)
 
 
 def make_stages(config: ConfigDict) -> list[tuple[str, BuildStage]]:
   """The one stage of the run."""
-
-  def build(results: Mapping[str, Any]) -> Any:
-    del results
-    headline = ("eval/fall_rate", "eval/velocity_error", "step/velocity_error", "episode/length")
-    env = make_env(config, config.rl.worlds)
-    return shared.make_stage(config, env, figures_of.evaluator(config), headline)
-
-  return [(shared.STAGE, build)]
+  return ppo_run.make_stages(RUN, config)
 
 
 def run_config(workdir: Path) -> ConfigDict:
-  """The configuration of a run in a folder.
-
-  Raises:
-    UserError: if there is no run, or one of a version with other keys, naming them.
-  """
-  return restore(read_config(workdir).get("config"), get_config(), workdir)
+  """The configuration of a run in a folder; see `ppo_run.restored_config`."""
+  return ppo_run.restored_config(RUN, workdir)
 
 
 def check(config: ConfigDict) -> None:
-  """Refuses what cannot be run before anything is made.
-
-  Raises:
-    UserError: naming what is wrong.
-  """
-  try:
-    shared.check(config, make_env(config, config.rl.worlds))
-  except ValueError as error:
-    raise UserError(str(error)) from error
+  """Refuses what cannot be run before anything is made; see `ppo_run.check`."""
+  ppo_run.check(RUN, config)

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 
 from jaxskills.envs.panda.reach import Targets
 from jaxskills.envs.panda.rewards import REACH_WEIGHTS
+from jaxskills.experiments import ppo_run
 from jaxskills.experiments.panda import runs, worlds
 from jaxskills.experiments.panda.worlds import make_env as make_env
 
@@ -59,6 +60,9 @@ def get_config(preset: str = "quick") -> ConfigDict:
   return config
 
 
+RUN = runs.make_run(EXPERIMENT, get_config)
+
+
 def train(
   config: ConfigDict, workdir: Path, *, preset: str, overwrite: bool = False
 ) -> dict[str, Any]:
@@ -73,7 +77,7 @@ def train(
   Returns:
     What `summary.json` holds.
   """
-  return runs.train(EXPERIMENT, config, workdir, preset=preset, overwrite=overwrite)
+  return ppo_run.train(RUN, config, workdir, preset=preset, overwrite=overwrite)
 
 
 def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
@@ -84,4 +88,4 @@ def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
     episodes: how many.
     video: refused; there is no film of this task.
   """
-  return runs.evaluate(get_config, workdir, episodes=episodes, video=video)
+  return runs.evaluate(RUN, workdir, episodes=episodes, video=video)

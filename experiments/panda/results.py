@@ -20,11 +20,12 @@ from jaxskills.learners.ppo import PpoParams
 from jaxskills.training.workdir import Workdir
 from jaxskills.types import Key, Metrics
 
-EVALUATION_SEED = 20_000  # fixed keys: every evaluation of every run sees the same random numbers
 _LIMITS = "limits/"  # of these the greatest value of an episode matters, not the mean
 
 
-def evaluator(config: ConfigDict, seed: int = EVALUATION_SEED) -> Callable[[PpoParams], Metrics]:
+def evaluator(
+  config: ConfigDict, seed: int = shared.EVALUATION_SEED
+) -> Callable[[PpoParams], Metrics]:
   """`parameters -> metrics` of the mean action, over fresh episodes as hard as in training.
 
   `eval/success_rate` is the share of episodes with a success at any step, `eval/success_at_end` of
@@ -75,7 +76,9 @@ def summarize(
   return {f"eval/{name}": jnp.asarray(value, jnp.float32) for name, value in scores.items()}
 
 
-def evaluate(config: ConfigDict, params: PpoParams, seed: int = EVALUATION_SEED) -> dict[str, Any]:
+def evaluate(
+  config: ConfigDict, params: PpoParams, seed: int = shared.EVALUATION_SEED
+) -> dict[str, Any]:
   """Final figures of a policy, with a 95 % interval of the success rate over episodes."""
   scores = jax.device_get(jax.jit(evaluator(config, seed))(params))
   found = {name.removeprefix("eval/"): float(value) for name, value in scores.items()}
