@@ -27,6 +27,7 @@ from jaxskills.envs.wrappers.auto_reset import AutoReset
 from jaxskills.experiments import on_policy as experiment
 from jaxskills.learners.ppo import make_ppo
 from jaxskills.physics.processor import cores
+from jaxskills.physics.quiet import FULL
 from jaxskills.physics.state import Engine, PhysicsState
 from jaxskills.training import on_policy
 from jaxskills.training.on_policy import OnPolicyState
@@ -200,9 +201,6 @@ class NativeAlone:
     states = tape.states._asdict() | {"qacc_warmstart": tape.states.warmstart}
     names = ("qpos", "qvel", "act", "time", "qacc_warmstart")
     self._views = [(self._batch.bind(name), states[name]) for name in names]
-    self._full = [
-      int(getattr(mujoco.mjtWarning, f"mjWARN_{name}")) for name in ("CONTACTFULL", "CNSTRFULL")
-    ]
 
   def run(self, steps: int) -> dict[str, float]:
     """Plays the tape's first steps."""
@@ -214,7 +212,7 @@ class NativeAlone:
       controls = self._controls[number]
       self._batch.rollout(controls.shape[1], controls, record=())
       warnings = self._batch.warning[..., 1]
-      overflow += int(warnings[:, self._full].any(axis=1).sum())
+      overflow += int(warnings[:, FULL].any(axis=1).sum())
       warnings[:] = 0  # so that the next step's count again
     return {"overflow": float(overflow), "sum": float(self._batch.bind("qpos").sum())}
 

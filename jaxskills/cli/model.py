@@ -10,7 +10,7 @@ from jaxskills.errors import UserError
 from jaxskills.physics.capacity import capacity_of
 from jaxskills.physics.engine import make_engine
 from jaxskills.physics.model_file import load_model
-from jaxskills.physics.quiet import quiet
+from jaxskills.physics.quiet import BAD, FULL, quiet
 
 _STEPS, _SECONDS = 100, 5
 
@@ -50,8 +50,8 @@ def _lives(model: mujoco.MjModel) -> str:
           return f"steps it, slowly: {number + 1} in {_SECONDS} s"
   except mujoco.FatalError as error:
     return f"no; {' '.join(str(error).split())}"
-  came = {kind for kind in (*_BAD, *_FULL) if data.warning[int(kind)].number}
-  if came.intersection(_BAD):
+  came = {kind for kind in (*BAD, *FULL) if data.warning[kind].number}
+  if came.intersection(BAD):
     return f"diverges within {_STEPS} steps from its start"
   return "steps it, but drops contacts for want of <size memory>" if came else "steps it"
 
@@ -63,7 +63,3 @@ def _accepted(model: mujoco.MjModel, engine: str) -> str:
   except (UserError, NotImplementedError, ValueError) as error:
     return f"no; {' '.join(str(error).split())}"
   return "takes it"
-
-
-_BAD = [getattr(mujoco.mjtWarning, f"mjWARN_{name}") for name in ("BADQPOS", "BADQVEL", "BADQACC")]
-_FULL = [getattr(mujoco.mjtWarning, f"mjWARN_{name}") for name in ("CONTACTFULL", "CNSTRFULL")]

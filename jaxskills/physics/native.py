@@ -23,17 +23,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxskills.physics.processor import cores
-from jaxskills.physics.quiet import quiet
+from jaxskills.physics.quiet import BAD, FULL, quiet
 from jaxskills.physics.state import Engine, Parameters, PhysicsState
 
 _Fields = tuple[tuple[str, tuple[int, ...]], ...]  # name and shape of a world's own parameters
 
 _BATCHES = 8  # sizes that are kept; a run uses two or three
-_FULL = [int(getattr(mujoco.mjtWarning, f"mjWARN_{name}")) for name in ("CONTACTFULL", "CNSTRFULL")]
-_BAD = [
-  int(getattr(mujoco.mjtWarning, f"mjWARN_{name}"))
-  for name in ("BADQPOS", "BADQVEL", "BADQACC", "BADCTRL")
-]
 
 
 def make_native(model: mujoco.MjModel, substeps: int, *, threads: int | None = None) -> Engine:
@@ -183,7 +178,7 @@ class _Scratch:
     substeps = self._inputs.shape[1]
     self._attempt(self.batch.rollout, substeps, self._inputs, record=())
     warnings = self.batch.warning[..., 1]
-    is_left = warnings.any(axis=1) & ~warnings[:, _BAD].any(axis=1) & ~self._failed
+    is_left = warnings.any(axis=1) & ~warnings[:, BAD].any(axis=1) & ~self._failed
     if substeps == 1 or not is_left.any():
       return
     left = np.flatnonzero(is_left)
@@ -207,8 +202,8 @@ class _Scratch:
     for part, view in self._views:
       out[:, part] = view
     out[:, self._size : -1] = self._sensors
-    out[:, -1] = warnings[:, _FULL].any(axis=1) | self._failed
-    out[warnings[:, _BAD].any(axis=1) | self._failed, :-1] = np.nan
+    out[:, -1] = warnings[:, FULL].any(axis=1) | self._failed
+    out[warnings[:, BAD].any(axis=1) | self._failed, :-1] = np.nan
     if warnings.any():
       warnings[:] = 0
     return out.reshape(*shape, -1)

@@ -1,6 +1,7 @@
-"""Keeps MuJoCo from printing a line for every warning and from writing MUJOCO_LOG.TXT.
+"""MuJoCo's warnings: what they say of a world, and how to keep them off the screen.
 
-Its handler of warnings belongs to the whole process. So users of `quiet` are counted: the first one
+`quiet` keeps MuJoCo from printing a line for every one, and from writing MUJOCO_LOG.TXT. The
+handler of warnings belongs to the whole process. So users of `quiet` are counted: the first one
 takes the handler that was there away, and the last one, in whichever thread, puts it back.
 """
 
@@ -10,6 +11,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import mujoco
+
+BAD = tuple(
+  int(getattr(mujoco.mjtWarning, f"mjWARN_{name}"))
+  for name in ("BADQPOS", "BADQVEL", "BADQACC", "BADCTRL")
+)
+"""Warnings of numbers that are not finite or out of bounds, as indices into `mjData.warning`."""
+
+FULL = tuple(
+  int(getattr(mujoco.mjtWarning, f"mjWARN_{name}")) for name in ("CONTACTFULL", "CNSTRFULL")
+)
+"""Warnings that contacts or constraints were dropped, likewise."""
 
 _lock = threading.Lock()
 _users = 0
