@@ -84,7 +84,8 @@ def check_room(target: Target, engine: str, worlds: int) -> None:
   """
   env = target.make_env(target.config, worlds, engine=engine)
   state = jax.eval_shape(env.reset, jax.random.key(0))
-  per_world = on_policy.bytes_per_world(target.config, env) + _COPIES * _size(state)
+  copies = _COPIES * memory.bytes_of(state)
+  per_world = on_policy.bytes_per_world(target.config, env) + copies
   memory.check_worlds(worlds, per_world, on_policy.free_memory(engine))
 
 
@@ -156,8 +157,3 @@ class _Recorder:
     blank = jax.tree.map(np.zeros_like, states)
     first = {name: field[0] for name, field in parameters.items()}
     return Tape(begins, blank._replace(**kept), controls, first)
-
-
-def _size(tree: Any) -> int:
-  """Bytes of all arrays."""
-  return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

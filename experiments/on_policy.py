@@ -127,13 +127,13 @@ def bytes_per_world(config: ConfigDict, env: Any) -> int:
   begun = jax.eval_shape(make_worlds(config, env).reset, keys)
   own = {name: leaf for name, leaf in begun.info.items() if name != "pool"}
   action = jax.ShapeDtypeStruct((1, env.action_size), jnp.float32)
-  row = _size(jax.eval_shape(transition, begun, action, begun))
+  row = memory.bytes_of(jax.eval_shape(transition, begun, action, begun))
   outputs = 2 * 4 * sum(config.ppo.hidden)  # of two networks, float32
   rows = config.rl.unroll / config.ppo.minibatches  # in a minibatch
   update = int(_ROLLOUT_COPIES * config.rl.unroll * row + rows * (row + outputs))
   fields = tuple(getattr(begun.data, "parameters", ()))
   physics = memory.bytes_per_world(env.engine.model, env.engine.name, fields)
-  return physics + _size(begun.replace(info=own)) + update
+  return physics + memory.bytes_of(begun.replace(info=own)) + update
 
 
 def free_memory(engine: str) -> int:
@@ -142,11 +142,6 @@ def free_memory(engine: str) -> int:
   if engine == "native" or devices[0].platform == "cpu":
     return memory.available_memory()
   return len(devices) * min(memory.available_memory(device) for device in devices)
-
-
-def _size(tree: Any) -> int:
-  """Bytes of all arrays."""
-  return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def make_worlds(config: ConfigDict, env: Env) -> AutoReset:

@@ -4,15 +4,13 @@ An estimate of what physics needs, from the sizes that engines declare; what a l
 rollouts comes on top. It is there to turn an hour's wait for an out-of-memory error into one line.
 """
 
-import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import mujoco
-import numpy as np
 
 from jaxskills.errors import UserError
 from jaxskills.physics.capacity import capacity_of
@@ -69,12 +67,17 @@ def bytes_per_world(model: mujoco.MjModel, engine: str, fields: Sequence[str] = 
   from mujoco import mjx
 
   if engine == "mjx":
-    record = _size(lambda: mjx.make_data(model, impl="jax"))
+    record = bytes_of(jax.eval_shape(lambda: mjx.make_data(model, impl="jax")))
     return int(MJX_COPIES * record) + in_jax
   room = capacity_of(model)
   contacts, rows = room.contacts, room.constraints
-  record = _size(lambda: mjx.make_data(model, impl="warp", naconmax=contacts, njmax=rows))
-  return int(WARP_COPIES * record) + in_jax
+  make = lambda: mjx.make_data(model, impl="warp", naconmax=contacts, njmax=rows)  # noqa: E731
+  return int(WARP_COPIES * bytes_of(jax.eval_shape(make))) + in_jax
+
+
+def bytes_of(tree: Any) -> int:
+  """What all arrays of a tree hold; shapes without arrays (`jax.eval_shape`) do as well."""
+  return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def available_memory(device: Any = None, *, root: Path = Path("/")) -> int:
@@ -92,14 +95,6 @@ def available_memory(device: Any = None, *, root: Path = Path("/")) -> int:
   if stats and "bytes_limit" in stats:
     return max(0, stats["bytes_limit"] - stats.get("bytes_in_use", 0))
   return min([_free_on_host(root), *_free_in_groups(root)])
-
-
-def _size(make: Callable[[], Any]) -> int:
-  """Bytes of all arrays of what a function makes, without making it."""
-  return sum(
-    math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
-    for leaf in jax.tree.leaves(jax.eval_shape(make))
-  )
 
 
 def _free_on_host(root: Path) -> int:
