@@ -63,6 +63,27 @@ def make_engine(
     raise UserError(f"engine {name} cannot simulate this model: {error}") from error
 
 
+def timestep_of(control_hz: float, substeps: int, latency_seconds: float) -> float:
+  """The physics step that makes `substeps` a control step, s.
+
+  Args:
+    control_hz: control steps a second.
+    substeps: physics steps in a control step.
+    latency_seconds: greatest delay of what the motors are told; it has to end within the step.
+
+  Raises:
+    ValueError: if there is not one substep, or for a latency longer than a control step.
+  """
+  if substeps < 1:
+    raise ValueError(f"substeps must be at least 1, not {substeps}")
+  timestep = 1.0 / (control_hz * substeps)
+  if latency_seconds > substeps * timestep:
+    raise ValueError(
+      f"a latency of {latency_seconds} s is more than a control step of {substeps * timestep} s"
+    )
+  return timestep
+
+
 def check_engine(name: str) -> str:
   """The engine's own name for a name that a user gave.
 

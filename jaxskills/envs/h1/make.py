@@ -7,7 +7,7 @@ from jaxskills.assets.h1 import H1, h1_model
 from jaxskills.envs.h1.rewards import WEIGHTS
 from jaxskills.envs.h1.velocity import LEGS, Commands, Disturbances, H1Velocity
 from jaxskills.physics import randomization as vary
-from jaxskills.physics.engine import make_engine
+from jaxskills.physics.engine import make_engine, timestep_of
 from jaxskills.physics.randomization import Randomizer
 
 
@@ -93,13 +93,8 @@ def make_h1_velocity(
     UserError: for an engine that is unknown or not installed.
     ValueError: for numbers that do not fit together.
   """
-  _check(substeps, history, controlled, commands)
-  timestep = 1.0 / (H1.control_hz * substeps)
-  if disturbances.latency_seconds > substeps * timestep:
-    raise ValueError(
-      f"a latency of {disturbances.latency_seconds} s is more than a control step of "
-      f"{substeps * timestep} s"
-    )
+  timestep = timestep_of(H1.control_hz, substeps, disturbances.latency_seconds)
+  _check(history, controlled, commands)
   model = h1_model(timestep=timestep, looks=False)
   return H1Velocity(
     make_engine(engine, model, substeps, worlds=worlds, threads=threads),
@@ -114,11 +109,10 @@ def make_h1_velocity(
   )
 
 
-def _check(substeps: int, history: int, controlled: tuple[int, ...], commands: Commands) -> None:
+def _check(history: int, controlled: tuple[int, ...], commands: Commands) -> None:
   """Refuses numbers that no robot has."""
-  for name, value in (("substeps", substeps), ("history", history)):
-    if value < 1:
-      raise ValueError(f"{name} must be at least 1, not {value}")
+  if history < 1:
+    raise ValueError(f"history must be at least 1, not {history}")
   wrong = [index for index in controlled if not 0 <= index < len(H1.joints)]
   if wrong or not controlled or len(set(controlled)) < len(controlled):
     raise ValueError(

@@ -14,7 +14,7 @@ from jaxskills.envs.panda.lift_cube import EDGE, Cubes, PandaLiftCube
 from jaxskills.envs.panda.reach import PandaReach, Targets
 from jaxskills.envs.panda.rewards import LIFT_WEIGHTS, REACH_WEIGHTS
 from jaxskills.physics import randomization as vary
-from jaxskills.physics.engine import make_engine
+from jaxskills.physics.engine import make_engine, timestep_of
 from jaxskills.physics.randomization import Randomizer
 from jaxskills.physics.state import Parameters
 from jaxskills.types import Key
@@ -135,7 +135,8 @@ def make_panda_reach(
     UserError: for an engine that is unknown or not installed.
     ValueError: for numbers that do not fit together.
   """
-  timestep = _timestep(control, disturbances, substeps)
+  check(control)
+  timestep = timestep_of(PANDA.control_hz, substeps, disturbances.latency_seconds)
   mode = "velocity" if control.mode == "joint_velocity" else "position"
   model = panda_model(control=mode, timestep=timestep, looks=False)
   return PandaReach(
@@ -181,7 +182,8 @@ def make_panda_lift_cube(
     UserError: for an engine that is unknown or not installed.
     ValueError: for numbers that do not fit together.
   """
-  timestep = _timestep(control, disturbances, substeps)
+  check(control)
+  timestep = timestep_of(PANDA.control_hz, substeps, disturbances.latency_seconds)
   mode = "velocity" if control.mode == "joint_velocity" else "position"
   model = cube_model(mode, timestep)
   return PandaLiftCube(
@@ -221,17 +223,3 @@ def cube_model(control: str, timestep: float, *, looks: bool = False) -> mujoco.
     rgba=[0.85, 0.3, 0.2, 1.0],
   )
   return spec.compile()
-
-
-def _timestep(control: Control, disturbances: Disturbances, substeps: int) -> float:
-  """Of the physics; refuses what cannot be simulated."""
-  check(control)
-  if substeps < 1:
-    raise ValueError(f"substeps must be at least 1, not {substeps}")
-  timestep = 1.0 / (PANDA.control_hz * substeps)
-  if disturbances.latency_seconds > substeps * timestep:
-    raise ValueError(
-      f"a latency of {disturbances.latency_seconds} s is more than a control step of "
-      f"{substeps * timestep} s"
-    )
-  return timestep
