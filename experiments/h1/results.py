@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 from ml_collections import ConfigDict
 
+from jaxskills.envs.h1 import rewards
 from jaxskills.envs.h1.velocity import WalkData
 from jaxskills.evaluation import intervals, rollouts, walk_gait, walk_record, walk_report
 from jaxskills.evaluation.walk_record import WalkRecord
@@ -34,9 +35,7 @@ def evaluator(
 
   def watch(data: WalkData) -> tuple[Array, Array, Array]:
     stride = env.stride(data)
-    error = jnp.linalg.norm(stride.velocity[:2] - stride.command[:2])
-    turn = jnp.abs(stride.angular_velocity[2] - stride.command[2])
-    return error, turn, stride.fell
+    return rewards.velocity_error(stride), rewards.yaw_rate_error(stride), stride.fell
 
   def score(params: PpoParams) -> Metrics:
     played = rollouts.play_many(

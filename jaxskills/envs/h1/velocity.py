@@ -323,11 +323,10 @@ class H1Velocity(base.Env):
   def _report(self, data: WalkData, stride: rewards.Stride) -> tuple[Array, dict[str, Any]]:
     """Reward and metrics of a step."""
     reward, parts = rewards.total(stride, self._weights, self.step_seconds)
-    error = jnp.linalg.norm(stride.velocity[:2] - stride.command[:2])
     metrics = {f"reward/{name}": part for name, part in parts.items()}
     metrics |= {
-      "velocity_error": error,
-      "yaw_rate_error": jnp.abs(stride.angular_velocity[2] - stride.command[2]),
+      "velocity_error": rewards.velocity_error(stride),
+      "yaw_rate_error": rewards.yaw_rate_error(stride),
       "fall": stride.fell.astype(jnp.float32),
       "overflow": (data.physics.overflow != 0).astype(jnp.float32),
     }
