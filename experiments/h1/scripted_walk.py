@@ -15,7 +15,8 @@ from ml_collections import ConfigDict
 from jaxskills.assets.h1 import H1
 from jaxskills.envs import base, terms
 from jaxskills.envs.h1 import rewards
-from jaxskills.envs.h1.velocity import Commands, Disturbances, H1Velocity
+from jaxskills.envs.h1.conditions import Commands, Disturbances
+from jaxskills.envs.h1.velocity import H1Velocity
 from jaxskills.evaluation.walk_record import WalkRecord
 from jaxskills.experiments import on_policy as shared
 from jaxskills.experiments.h1.worlds import make_env

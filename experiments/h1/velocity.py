@@ -20,9 +20,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxskills.envs.h1.conditions import Commands, Disturbances
 from jaxskills.envs.h1.make import Variation
 from jaxskills.envs.h1.rewards import WEIGHTS
-from jaxskills.envs.h1.velocity import LEGS, Commands, Disturbances
+from jaxskills.envs.h1.velocity import LEGS
 from jaxskills.experiments import on_policy as shared
 from jaxskills.experiments import ppo_run
 from jaxskills.experiments.h1 import results

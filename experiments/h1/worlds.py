@@ -4,8 +4,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxskills.envs.h1.conditions import Commands, Disturbances
 from jaxskills.envs.h1.make import Variation, make_h1_velocity
-from jaxskills.envs.h1.velocity import Commands, Disturbances, H1Velocity
+from jaxskills.envs.h1.velocity import H1Velocity
 
 
 def make_env(config: ConfigDict, worlds: int, **changes: Any) -> H1Velocity:

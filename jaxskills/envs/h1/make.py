@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from jaxskills.assets.h1 import H1, h1_model
+from jaxskills.envs.h1.conditions import Commands, Disturbances
 from jaxskills.envs.h1.rewards import WEIGHTS
-from jaxskills.envs.h1.velocity import LEGS, Commands, Disturbances, H1Velocity
+from jaxskills.envs.h1.velocity import LEGS, H1Velocity
 from jaxskills.physics import randomization as vary
 from jaxskills.physics.engine import make_engine, timestep_of
 from jaxskills.physics.randomization import Randomizer

@@ -17,7 +17,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxskills.assets.h1 import H1
 from jaxskills.envs import base, terms
-from jaxskills.envs.h1 import observations, rewards
+from jaxskills.envs.h1 import conditions, observations, rewards
+from jaxskills.envs.h1.conditions import Commands, Disturbances
 from jaxskills.physics import frames
 from jaxskills.physics.randomization import Randomizer
 from jaxskills.physics.sensors import Sensors
@@ -28,45 +29,6 @@ LEGS = tuple(range(10))  # of H1.joints
 _FALLEN_HEIGHT, _FALLEN_TILT = 0.6, 0.5  # m; cosine of 60 degrees
 ACTION_LIMIT = 4.0  # ours: a radian at the usual scale
 _CONTACT_FORCE = 1.0  # N, above which a foot is on the ground
-
-
-class Commands(NamedTuple):
-  """What is asked of the robot, drawn anew from time to time.
-
-  Attributes:
-    forward: range of the forward velocity, m/s.
-    sideways: range of the sideways velocity, m/s; to the left is positive.
-    yaw_rate: range, rad/s.
-    seconds: a command holds.
-    standing_share: of commands, that are to stand.
-    first_level: part of the ranges that a world begins with (a curriculum); 1 for all at once.
-  """
-
-  forward: tuple[float, float] = (0.0, 1.0)
-  sideways: tuple[float, float] = (0.0, 0.0)
-  yaw_rate: tuple[float, float] = (-0.5, 0.5)
-  seconds: float = 5.0
-  standing_share: float = 0.1
-  first_level: float = 1.0
-
-
-class Disturbances(NamedTuple):
-  """What keeps the simulated robot from being the one robot that it was trained on.
-
-  Attributes:
-    noise: factor on the measurement noise that the observations declare.
-    latency_seconds: greatest delay between a measurement and what the motors do of it; drawn for
-      each episode from 0 on, in physics steps, one control period at most.
-    push_speed: greatest change of the base's planar velocity by a push, m/s; any direction.
-    push_seconds: between pushes, on average.
-    start_joint: half width of the joint positions' spread at the start, rad.
-  """
-
-  noise: float = 1.0
-  latency_seconds: float = 0.02
-  push_speed: float = 0.6
-  push_seconds: float = 5.0
-  start_joint: float = 0.1
 
 
 class WalkData(NamedTuple):
@@ -138,7 +100,7 @@ class H1Velocity(base.Env):
       physics=physics,
       parameters=parameters,
       key=own,
-      command=self._draw_command(command_key, level),
+      command=conditions.draw_command(self.commands, command_key, level),
       phase=jnp.zeros(()),
       action=nothing,
       previous_action=nothing,
@@ -166,8 +128,11 @@ class H1Velocity(base.Env):
     level = state.info["level"]
     key = jax.random.fold_in(before.key, before.steps)
     push_key, command_key = jax.random.split(key)
+    qvel = conditions.push(
+      self.disturbances, push_key, before.physics.qvel, level, self.step_seconds
+    )
     physics = self.engine.step(
-      before.physics._replace(qvel=self._pushed(push_key, before.physics.qvel, level)),
+      before.physics._replace(qvel=qvel),
       self._controls(before, action),
       before.parameters,
     )
@@ -182,8 +147,9 @@ class H1Velocity(base.Env):
     reward, metrics = self._report(data, stride)
     period = round(self.commands.seconds / self.step_seconds)
     is_due = data.steps % period == 0
-    level = self._next_level(level, stride, is_due)
-    command = jnp.where(is_due, self._draw_command(command_key, level), data.command)
+    level = conditions.next_level(self.commands, level, stride, is_due)
+    drawn = conditions.draw_command(self.commands, command_key, level)
+    command = jnp.where(is_due, drawn, data.command)
     data = self._measure(data._replace(command=command))
     return state.replace(
       data=data,
@@ -287,31 +253,6 @@ class H1Velocity(base.Env):
     """The old targets until the latency has passed, then the new ones."""
     late = jnp.arange(self.engine.substeps) < before.latency
     return jnp.where(late[:, None], self.targets(before.action), self.targets(action))
-
-  def _pushed(self, key: Key, qvel: Array, level: Array) -> Array:
-    """Sometimes a jolt in the plane."""
-    when_key, where_key, size_key = jax.random.split(key, 3)
-    chance = self.step_seconds / self.disturbances.push_seconds
-    angle = jax.random.uniform(where_key, maxval=2.0 * jnp.pi)
-    size = level * self.disturbances.push_speed * jax.random.uniform(size_key)
-    jolt = size * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
-    return qvel.at[:2].add(jnp.where(jax.random.uniform(when_key) < chance, jolt, 0.0))
-
-  def _draw_command(self, key: Key, level: Array) -> Float[Array, "3"]:
-    value_key, stand_key = jax.random.split(key)
-    ranges = (self.commands.forward, self.commands.sideways, self.commands.yaw_rate)
-    low, high = jnp.asarray(ranges).T
-    command = jax.random.uniform(value_key, (3,), minval=level * low, maxval=level * high)
-    stands = jax.random.uniform(stand_key) < self.commands.standing_share
-    return jnp.where(stands, 0.0, command)
-
-  def _next_level(self, level: Array, stride: rewards.Stride, is_due: Array) -> Array:
-    """Up by a tenth where a command was followed to its end, down by one at a fall."""
-    if self.commands.first_level >= 1.0:
-      return level
-    followed = is_due & (rewards.tracking_velocity(stride) > 0.7)
-    change = jnp.where(stride.fell, -0.1, jnp.where(followed, 0.1, 0.0))
-    return jnp.clip(level + change, self.commands.first_level, 1.0)
 
   def _measure(self, data: WalkData, first: bool = False) -> WalkData:
     """Reads the sensors once; what they said stays what they said."""

@@ -7,8 +7,8 @@ import pytest
 
 from jaxskills.assets.h1 import H1
 from jaxskills.envs import terms
+from jaxskills.envs.h1.conditions import Commands, Disturbances, push
 from jaxskills.envs.h1.make import make_h1_velocity
-from jaxskills.envs.h1.velocity import Commands, Disturbances
 from jaxskills.envs.wrappers.auto_reset import AutoReset
 from jaxskills.envs.wrappers.episode import EpisodeLimit
 
@@ -55,7 +55,7 @@ def test_a_push_moves_the_robot_in_the_step_that_it_comes():
   pushed, calm = stepped(env), stepped(made())
   change = np.asarray(pushed.data.physics.qvel - calm.data.physics.qvel)
   key = jax.random.split(jax.random.fold_in(calm.data.key, 0))[0]
-  jolt = env._pushed(key, jnp.zeros(25), jnp.ones(()))[:2]
+  jolt = push(env.disturbances, key, jnp.zeros(25), jnp.ones(()), env.step_seconds)[:2]
   assert np.linalg.norm(jolt) > 0.1
   np.testing.assert_allclose(change[:2], jolt, atol=0.5 * float(np.linalg.norm(jolt)))
 

@@ -1,5 +1,7 @@
 """The walking H1: what it sees, what differs between worlds, delays, pushes, ends."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,10 @@ import pytest
 
 from jaxskills.assets.h1 import H1
 from jaxskills.envs import terms
+from jaxskills.envs.h1 import conditions
+from jaxskills.envs.h1.conditions import Commands, Disturbances
 from jaxskills.envs.h1.make import make_h1_velocity
-from jaxskills.envs.h1.velocity import ACTION_LIMIT, Commands, Disturbances, H1Velocity, WalkData
+from jaxskills.envs.h1.velocity import ACTION_LIMIT, H1Velocity, WalkData
 from jaxskills.physics import frames
 
 CALM = Disturbances(
@@ -179,8 +183,9 @@ def test_pushes_come_as_often_and_as_hard_as_declared():
   hard = CALM._replace(push_speed=0.6, push_seconds=0.2)
   env = make_h1_velocity("native", variation=None, disturbances=hard)
   keys = jax.random.split(jax.random.key(3), 4_000)
-  push = jax.jit(jax.vmap(lambda key: env._pushed(key, jnp.zeros(25), jnp.ones(()))))
-  pushed = push(keys)
+  given, seconds = env.disturbances, env.step_seconds
+  push = lambda key: conditions.push(given, key, jnp.zeros(25), jnp.ones(()), seconds)  # noqa: E731
+  pushed = jax.jit(jax.vmap(push))(keys)
   jolts = np.asarray(pushed)[:, :2]
   sizes = np.linalg.norm(jolts, axis=1)
   assert 0.55 < sizes.max() <= 0.6
@@ -193,7 +198,7 @@ def test_commands_are_in_their_ranges_and_some_are_to_stand():
   commands = Commands(forward=(0.2, 1.0), sideways=(-0.1, 0.3), yaw_rate=(-0.5, 0.5))
   env = make_h1_velocity("native", variation=None, disturbances=CALM, commands=commands)
   keys = jax.random.split(jax.random.key(4), 2_000)
-  draw = jax.jit(jax.vmap(lambda key: env._draw_command(key, jnp.ones(()))))
+  draw = jax.jit(jax.vmap(lambda key: conditions.draw_command(env.commands, key, jnp.ones(()))))
   drawn = np.asarray(draw(keys))
   standing = np.all(drawn == 0.0, axis=1)
   assert standing.mean() == pytest.approx(commands.standing_share, abs=0.03)
@@ -241,10 +246,11 @@ def test_a_level_climbs_where_commands_are_followed_and_falls_with_the_robot():
   stride = jax.jit(lambda data: env.stride(data))(begun(env))
   good = stride._replace(velocity=jnp.zeros(3), command=jnp.zeros(3))
   half, due = jnp.asarray(0.5), jnp.asarray(True)
-  assert env._next_level(half, good, due) == pytest.approx(0.6)
-  assert env._next_level(half, good, jnp.asarray(False)) == pytest.approx(0.5)
-  assert env._next_level(half, good._replace(fell=jnp.asarray(True)), due) == pytest.approx(0.4)
-  assert env._next_level(jnp.asarray(0.3), good._replace(fell=jnp.asarray(True)), due) == 0.3
+  next_level = functools.partial(conditions.next_level, env.commands)
+  assert next_level(half, good, due) == pytest.approx(0.6)
+  assert next_level(half, good, jnp.asarray(False)) == pytest.approx(0.5)
+  assert next_level(half, good._replace(fell=jnp.asarray(True)), due) == pytest.approx(0.4)
+  assert next_level(jnp.asarray(0.3), good._replace(fell=jnp.asarray(True)), due) == 0.3
 
 
 def test_a_latency_longer_than_a_step_is_refused():
