@@ -13,7 +13,8 @@ from jaxskills.errors import UserError
 from jaxskills.physics.engine import make_engine
 from jaxskills.physics.sensors import Sensors
 from jaxskills.physics.state import Engine, PhysicsState
-from tests.physics.conftest import ENGINES, SMALL
+from jaxskills.training import sharding
+from tests.physics.conftest import ENGINES, SMALL, warp
 
 WORLDS = 4
 START = np.array([0.0, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0, 0.2], np.float32)
@@ -174,6 +175,16 @@ def test_the_same_bits_every_time(engine: Driven):
   first, second = (run(engine, begin(engine), 20) for _ in range(2))
   np.testing.assert_array_equal(first.qpos, second.qpos)
   np.testing.assert_array_equal(first.sensordata, second.sensordata)
+
+
+@pytest.mark.parametrize("engine", ["native", warp], indirect=True)  # MJX is but XLA's
+def test_one_device_equals_two(engine: Driven):
+  whole = begin(engine)
+  place = sharding.shard_worlds(sharding.make_mesh(), whole)
+  split = jax.device_put(whole, place)
+  assert len(split.qpos.addressable_shards) == 2
+  alone, shared = run(engine, whole, 20), run(engine, split, 20)
+  np.testing.assert_array_equal(shared.qpos, alone.qpos)
 
 
 def test_a_world_that_blows_up_is_not_finite_and_alone(engine: Driven):

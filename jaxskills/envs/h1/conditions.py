@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxskills.envs.h1 import rewards
+from jaxskills.physics import disturbance
 from jaxskills.types import Key
 
 
@@ -70,12 +71,9 @@ def push(
   step_seconds: float,
 ) -> Float[Array, "nv"]:
   """The same velocities, or in some control steps with a jolt of the base in the plane."""
-  when_key, where_key, size_key = jax.random.split(key, 3)
   chance = step_seconds / disturbances.push_seconds
-  angle = jax.random.uniform(where_key, maxval=2.0 * jnp.pi)
-  size = level * disturbances.push_speed * jax.random.uniform(size_key)
-  jolt = size * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
-  return qvel.at[:2].add(jnp.where(jax.random.uniform(when_key) < chance, jolt, 0.0))
+  speed = level * disturbances.push_speed
+  return qvel.at[:2].set(disturbance.push(key, qvel[:2], chance=chance, speed=speed))
 
 
 def next_level(

@@ -19,7 +19,7 @@ from jaxskills.assets.h1 import H1
 from jaxskills.envs import base, terms
 from jaxskills.envs.h1 import conditions, observations, rewards
 from jaxskills.envs.h1.conditions import Commands, Disturbances
-from jaxskills.physics import frames
+from jaxskills.physics import disturbance, frames
 from jaxskills.physics.randomization import Randomizer
 from jaxskills.physics.sensors import Sensors
 from jaxskills.physics.state import Engine, PhysicsState
@@ -85,7 +85,6 @@ class H1Velocity(base.Env):
     self._sensors = Sensors(engine.model)
     self._default = jnp.asarray(H1.default_pose)
     self._hips = np.array([i for i in LEGS if H1.joints[i].endswith(("hip_yaw", "hip_roll"))])
-    self._most_latency = round(disturbances.latency_seconds / engine.model.opt.timestep)
     self.measurable, self.privileged = observations.declare(self)
     terms.check((*self.measurable, *self.privileged))
 
@@ -104,7 +103,9 @@ class H1Velocity(base.Env):
       phase=jnp.zeros(()),
       action=nothing,
       previous_action=nothing,
-      latency=jax.random.randint(latency_key, (), 0, self._most_latency + 1),
+      latency=disturbance.latency(
+        latency_key, self.disturbances.latency_seconds, self.engine.model.opt.timestep
+      ),
       steps=jnp.zeros((), jnp.int32),
       measured=jnp.zeros((self.history, terms.size(self.measurable))),
     )
@@ -251,8 +252,8 @@ class H1Velocity(base.Env):
 
   def _controls(self, before: WalkData, action: Array) -> Float[Array, "substeps joints"]:
     """The old targets until the latency has passed, then the new ones."""
-    late = jnp.arange(self.engine.substeps) < before.latency
-    return jnp.where(late[:, None], self.targets(before.action), self.targets(action))
+    old, new = self.targets(before.action), self.targets(action)
+    return disturbance.late(old, new, before.latency, self.engine.substeps)
 
   def _measure(self, data: WalkData, first: bool = False) -> WalkData:
     """Reads the sensors once; what they said stays what they said."""

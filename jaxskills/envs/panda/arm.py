@@ -18,6 +18,7 @@ from jaxskills.envs import base, terms
 from jaxskills.envs.panda import control, kinematics
 from jaxskills.envs.panda.control import ArmControl, Command, Control
 from jaxskills.envs.terms import Term
+from jaxskills.physics import disturbance
 from jaxskills.physics.randomization import Randomizer
 from jaxskills.physics.state import Engine, PhysicsState
 from jaxskills.types import Key
@@ -117,7 +118,6 @@ class PandaArm(base.Env):
     self.chain = kinematics.make_chain(engine.model, _GRIPPER_SITE)
     self.arm = ArmControl(control, PANDA, self.chain, engine.step_seconds)
     self._randomizer = randomizer
-    self._most_latency = round(disturbances.latency_seconds / engine.model.opt.timestep)
     assert PANDA.gripper is not None
     self._opening = PANDA.gripper.opening
 
@@ -160,7 +160,9 @@ class PandaArm(base.Env):
       previous_action=nothing,
       acceleration=jnp.zeros(JOINTS),
       torque=jnp.zeros(JOINTS),
-      latency=jax.random.randint(latency_key, (), 0, self._most_latency + 1),
+      latency=disturbance.latency(
+        latency_key, self.disturbances.latency_seconds, self.engine.model.opt.timestep
+      ),
       steps=jnp.zeros((), jnp.int32),
       measured=jnp.zeros(terms.size(self.measurable)),
     )
@@ -179,8 +181,7 @@ class PandaArm(base.Env):
     action = jnp.clip(action, -1.0, 1.0)
     command, opening = self._follow(before, action)
     told = self.arm.told(before.command, command, self.engine.substeps, before.latency)
-    late = jnp.arange(self.engine.substeps) < before.latency
-    fingers = jnp.where(late, before.opening, opening)
+    fingers = disturbance.late(before.opening, opening, before.latency, self.engine.substeps)
     controls = jnp.concatenate([told, fingers[:, None]], axis=1)
     physics = self.engine.step(before.physics, controls, before.parameters)
     turned = physics.qvel[:JOINTS] - before.physics.qvel[:JOINTS]
