@@ -4,6 +4,7 @@ import ctypes
 import gc
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from jaxtyping import Float
 from jaxskills.benchmarks import measuring
 
 _SETTINGS = ("XLA_FLAGS", "XLA_PYTHON_CLIENT_MEM_FRACTION", "JAX_PLATFORMS")  # of rates
+_WARP_CALLS = "_JAX_CALLABLE_VARIADIC_TUPLE_REGISTRY"  # of mujoco-mjx 3.17
 FAULTS = ("overflow", "quarantined", "nonfinite")
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -134,6 +136,16 @@ def warp_facts(model: mujoco.MjModel) -> dict[str, Any]:
     if facts["graph_mode"] == "NONE" or not pooled:
       facts["graph_fault"] = f"warp captures no graphs: mode {facts['graph_mode']}, pool {pooled}"
   return facts
+
+
+def captured_graphs() -> set[Any]:
+  """Keys of the graphs that Warp has captured for calls from JAX, and still holds.
+
+  A graph belongs to the addresses of its buffers. Where these keep moving, Warp captures anew and
+  anew, and no setting says so; on a CPU it captures none.
+  """
+  calls = getattr(sys.modules.get("mujoco.mjx.warp.ffi"), _WARP_CALLS, {})
+  return {key for call in calls.values() for key in getattr(call, "captures", ())}
 
 
 def machine(engines: Sequence[str]) -> dict[str, Any]:

@@ -47,14 +47,15 @@ def _draw_stages(figure: Any, rows: Sequence[Mapping[str, Any]], stages: Sequenc
   envs = list(dict.fromkeys(row["envs"] for row in rows))
   found = {(row["engine"], row["envs"], row["stage"]): row for row in rows}
   panels = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
-  width = _BAR / len(engines)
+  width, bars = _BAR / len(engines), len(engines) * len(envs)
   for axes, stage in zip(panels, stages, strict=True):
     for group, worlds in enumerate(envs):
       for number, engine in enumerate(engines):
         row = found.get((engine, worlds, stage))
         if row is not None:
           place = group + (number - (len(engines) - 1) / 2) * width
-          _draw_bar(axes, row, found.get((engine, worlds, "engine")), place, 0.9 * width)
+          ceiling = found.get((engine, worlds, "engine"))
+          _draw_bar(axes, row, ceiling, place, 0.9 * width, 8.0 if bars < 8 else 6.5)
     axes.set_title(_TITLES.get(stage, "engine alone"))
     axes.set_xticks(range(len(envs)), [f"{worlds:,}" for worlds in envs])
     axes.set_xlabel("worlds")
@@ -72,7 +73,9 @@ def _draw_bar(
   ceiling: Mapping[str, Any] | None,
   place: float,
   width: float,
+  points: float,
 ) -> None:
+  """A rate with its range and its ceiling; `points` is the size of the letters."""
   rate = row["control_steps_per_second"] / 1e3
   low, high = (value / 1e3 for value in row["range"])
   axes.bar(place, rate, width, color=_color(row["engine"]))
@@ -81,7 +84,7 @@ def _draw_bar(
   if ceiling is not None and ceiling is not row:
     level = ceiling["control_steps_per_second"] / 1e3
     axes.hlines(level, place - width / 2, place + width / 2, color=style.BLACK, lw=2)
-    label += f"\n{100 * row['fraction_of_ceiling']:.0f} %"
+    label += f"\n{100 * row['fraction_of_ceiling']:.0f}%"
     top = max(top, level)
   axes.annotate(
     label,
@@ -90,7 +93,7 @@ def _draw_bar(
     textcoords="offset points",
     ha="center",
     va="bottom",
-    fontsize=8,
+    fontsize=points,
     color=_color(row["engine"]),
   )
 

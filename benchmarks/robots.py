@@ -163,9 +163,12 @@ def _measure_worlds(
       cell.meter.forget()
     _say(f"{name}, {worlds} worlds: measuring")
     contenders = [cell.contender for cell in cells[name].values()]
+    graphs = robot_facts.captured_graphs()
     rates = measuring.race(contenders, settings.rounds, settings.seconds)
+    captured = {"graphs_captured": len(robot_facts.captured_graphs() - graphs)}
     for stage, cell in cells[name].items():
-      result["rows"].append(_row(bench, stage, cell, cells[name], rates))
+      row = _row(bench, stage, cell, cells[name], rates)
+      result["rows"].append(row | (captured if name == "warp" else {}))
   for other in fitting[1:]:
     _compare(result, cells, fitting[0], other, worlds, settings)
   for name in fitting:

@@ -94,8 +94,9 @@ def check(config: ConfigDict, env: Any) -> None:
   make_worlds(config, env)
   check_ppo(ppo_config(config), env.spec())
   _check_actor(config, env)
-  free = free_memory(env.engine.name)
-  memory.check_worlds(config.rl.worlds, bytes_per_world(config, env), free)
+  per_world, free = bytes_per_world(config, env), free_memory(env.engine.name)
+  for worlds in (config.rl.worlds, config.rl.eval_episodes):  # episodes are played side by side
+    memory.check_worlds(worlds, per_world, free)
 
 
 def _check_actor(config: ConfigDict, env: Any) -> None:
@@ -137,11 +138,15 @@ def bytes_per_world(config: ConfigDict, env: Any) -> int:
 
 
 def free_memory(engine: str) -> int:
-  """Free bytes where the worlds of an engine lie: the host, or all devices that share them."""
-  devices = jax.devices()
-  if engine == "native" or devices[0].platform == "cpu":
-    return memory.available_memory()
-  return len(devices) * min(memory.available_memory(device) for device in devices)
+  """Free bytes where the worlds of an engine lie: the host, or all devices that share them.
+
+  The native engine's worlds need both: it steps them on the host, and PPO learns on the devices.
+  """
+  host, devices = memory.available_memory(), jax.devices()
+  if devices[0].platform == "cpu":
+    return host
+  free = len(devices) * min(memory.available_memory(device) for device in devices)
+  return min(host, free) if engine == "native" else free
 
 
 def make_worlds(config: ConfigDict, env: Env) -> AutoReset:

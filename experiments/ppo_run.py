@@ -91,13 +91,15 @@ def evaluate(
     film: records what the run's report shows, which is then written anew; nothing if None.
 
   Raises:
-    UserError: if there is no run, or one of a version with other keys.
+    UserError: if there is no run, or one of a version with other keys, or for more episodes than
+      fit into memory.
   """
   config = restored_config(run, workdir)
   folder = Workdir(Path(workdir).expanduser().resolve())
   results, _ = loop.load_results(folder.path, make_stages(run, config))
   params = results[on_policy.STAGE]
   config.rl.eval_episodes = episodes
+  check(run, config)
   seed = on_policy.EVALUATION_SEED + 1  # not the episodes that the run itself was judged by
   figures = run.evaluate(config, params, seed)
   if film is not None:

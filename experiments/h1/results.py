@@ -33,9 +33,9 @@ def evaluator(
   env = make_env(config, episodes, commands=whole_commands(config))
   plan = shared.make_policy(config, env)
 
-  def watch(data: WalkData) -> tuple[Array, Array, Array]:
-    stride = env.stride(data)
-    return rewards.velocity_error(stride), rewards.yaw_rate_error(stride), stride.fell
+  def watch(data: WalkData) -> tuple[Array, Array, Array, Array]:
+    stride, overflow = env.stride(data), data.physics.overflow != 0
+    return rewards.velocity_error(stride), rewards.yaw_rate_error(stride), stride.fell, overflow
 
   def score(params: PpoParams) -> Metrics:
     played = rollouts.play_many(
@@ -46,7 +46,7 @@ def evaluator(
       steps,
       watch,
     )
-    error, turn, fell = (leaf[:, 1:] for leaf in played.watched)
+    error, turn, fell, overflow = (leaf[:, 1:] for leaf in played.watched)
     # A robot that diverged has fallen, and has no velocity.
     alive = played.alive * jnp.isfinite(error)
     error, turn = (jnp.where(alive > 0, leaf, 0.0) for leaf in (error, turn))
@@ -56,6 +56,7 @@ def evaluator(
       "eval/yaw_rate_error": jnp.sum(turn * alive) / jnp.sum(alive),
       "eval/return": jnp.mean(jnp.sum(jnp.nan_to_num(played.reward), axis=1)),
       "eval/length": jnp.mean(jnp.sum(alive, axis=1)),
+      "eval/overflow": jnp.mean(jnp.any(overflow, axis=1)),
     }
 
   return score
@@ -74,6 +75,7 @@ def evaluate(
     "velocity_error": float(scores["eval/velocity_error"]),
     "yaw_rate_error": float(scores["eval/yaw_rate_error"]),
     "return": float(scores["eval/return"]),
+    "overflow": float(scores["eval/overflow"]),
     "episodes": episodes,
     "episode_seconds": config.rl.eval_steps * make_env(config, 1).step_seconds,
   }

@@ -50,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-  """Measures, prints the tables, writes and draws them if asked to; 1 if the benchmark failed."""
+  """Measures, prints the tables, writes and draws them if asked to; 1 if the benchmark failed.
+
+  Raises:
+    UserError: for a target or options that do not go, or where no worlds fit into memory.
+  """
   from jaxskills.training.runtime import configure_jax
 
   configure_jax()
@@ -62,6 +66,9 @@ def run(args: argparse.Namespace) -> int:
     result = _measure_robot(benchmark, args) if is_robot else benchmark.measure()
   except ModuleNotFoundError as error:
     raise catalog.missing_extra(error, "bench") from error
+  refused = result.get("refused", ())
+  if refused and not any(result[part] for part in benchmark.TABLES):
+    raise UserError(f"nothing could be measured; {refused[0]['engine']}: {refused[0]['reason']}")
   print("  ".join(f"{name} {value}" for name, value in result["machine"].items()))
   if is_robot:
     for part, columns in benchmark.TABLES.items():
@@ -69,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         print("", *table(result[part], columns, _format_wide), sep="\n")
   else:
     print(*table(result["rows"], getattr(benchmark, "COLUMNS", _COLUMNS)), sep="\n")
-  for refusal in result.get("refused", ()):
+  for refusal in refused:
     print(f"not measured: {refusal['engine']}: {refusal['reason']}")
   if args.json:
     content = (json.dumps(result, indent=2) + "\n").encode()

@@ -4,6 +4,8 @@ What makes one robot differ from the next is `randomization`; the noise of a sen
 what is measured (`jaxskills.envs.terms`).
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -12,14 +14,14 @@ from jaxskills.types import Key, Scalar
 
 
 def latency(key: Key, seconds: float, timestep: float) -> Int[Array, ""]:
-  """Draws a delay in physics steps, uniformly from none to the greatest.
+  """Draws a delay in physics steps, uniformly from none to the most that fit into `seconds`.
 
   Args:
     key: of a world's episode.
-    seconds: the greatest delay, a multiple of `timestep`.
+    seconds: no delay is longer.
     timestep: of the physics, s.
   """
-  return jax.random.randint(key, (), 0, round(seconds / timestep) + 1)
+  return jax.random.randint(key, (), 0, math.floor(seconds / timestep * (1.0 + 1e-9)) + 1)
 
 
 def late(before: Array, now: Array, latency: Int[Array, ""], substeps: int) -> Array:

@@ -1,8 +1,8 @@
 """Makes a physics engine by name, and says in one line what is wrong with a choice.
 
-"native" is C MuJoCo on the processor's threads and the default there; "mjx" is MuJoCo in JAX, for
-other accelerators and for gradients; "warp" is MuJoCo Warp, the default on an NVIDIA GPU. On two
-cores the first makes four to eight times the steps of the second.
+"native" is C MuJoCo on the processor's threads and the default there; "mjx" is MuJoCo in JAX, the
+default on other accelerators; "warp" is MuJoCo Warp, the default on an NVIDIA GPU. On two cores the
+first makes four to eight times the steps of the second.
 """
 
 import importlib.util
@@ -77,7 +77,7 @@ def timestep_of(control_hz: float, substeps: int, latency_seconds: float) -> flo
   if substeps < 1:
     raise ValueError(f"substeps must be at least 1, not {substeps}")
   timestep = 1.0 / (control_hz * substeps)
-  if latency_seconds > substeps * timestep:
+  if latency_seconds > substeps * timestep * (1.0 + 1e-9):  # the product is rounded
     raise ValueError(
       f"a latency of {latency_seconds} s is more than a control step of {substeps * timestep} s"
     )

@@ -19,7 +19,10 @@ from jaxskills.training import storage
 from jaxskills.training.run_state import StageReport
 from jaxskills.training.workdir import Workdir
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "flashbax", "grain", "numpy")
+_PACKAGES = (
+  "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "flashbax", "grain", "numpy", "mujoco",
+  "mujoco-mjx", "warp-lang",
+)  # fmt: skip
 
 
 def write(

@@ -1,6 +1,8 @@
 """Tests of what the robots' benchmark notes beside its rates."""
 
+import importlib.util
 import time
+import types
 from pathlib import Path
 
 import mujoco
@@ -35,6 +37,17 @@ def test_a_meter_sees_whether_processors_work_or_wait():
   assert idle.cpu_utilisation < 0.05 < busy.cpu_utilisation
   busy.forget()
   assert busy.cpu_utilisation == 0.0
+
+
+@pytest.mark.skipif(importlib.util.find_spec("warp") is None, reason="needs the extra warp")
+def test_graphs_that_warp_captures_are_counted(monkeypatch):
+  from mujoco.mjx.warp import ffi
+
+  assert robot_facts.captured_graphs() == set()  # on a CPU
+  calls = getattr(ffi, robot_facts._WARP_CALLS)
+  monkeypatch.setitem(calls, "one", types.SimpleNamespace(captures={3: "graph", 5: "graph"}))
+  monkeypatch.setitem(calls, "two", types.SimpleNamespace(captures={7: "graph"}))
+  assert robot_facts.captured_graphs() == {3, 5, 7}
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's account")

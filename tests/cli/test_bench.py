@@ -40,7 +40,8 @@ def measure(target, engines=("auto",), envs=(64,), peer=None, settings=None):
   row = {"engine": "native", "value": 12345.6, "range": [12000.0, 13000.0], "share": 0.714}
   refused = [{"engine": "mjx", "envs": 9, "reason": "9 worlds need too much"}]
   faults = ["native environment, 64 worlds: overflow 3"] if 13 in envs else []
-  parts = {"rows": [row], "comparisons": [], "refused": refused, "faults": faults}
+  rows = [] if 9 in envs else [row]
+  parts = {"rows": rows, "comparisons": [], "refused": refused, "faults": faults}
   return {"machine": {"cores": 2}, **parts}
 
 def draw(result, path):
@@ -99,6 +100,14 @@ def test_its_tables_are_printed_and_what_was_refused(walkers, capsys):
   assert lines[2].split() == ["engine", "rate", "span", "share"]
   assert lines[3].split() == ["native", "12,346", "12,000-13,000", "0.71"]
   assert lines[4] == "not measured: mjx: 9 worlds need too much" and len(lines) == 5
+
+
+def test_where_nothing_fits_one_line_says_so(walkers, capsys):
+  assert main(["bench", "fake/tiny", "--envs=9", "--json=all.json"]) == 2
+  said = complaint(capsys)
+  assert "nothing could be measured; mjx: 9 worlds need too much" in said
+  assert len(said.splitlines()) == 1
+  assert not (walkers / "all.json").exists()
 
 
 def test_json_and_picture_are_written(walkers):

@@ -1,12 +1,15 @@
 """A walking run in miniature, from the command line to the page, and what it refuses."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from jaxskills.cli import main
 from jaxskills.experiments.h1 import velocity
+from jaxskills.training.stage_runner import StageRunner
 
 TINY = [
   "--config.engine=native",
@@ -50,6 +53,29 @@ def test_the_same_command_again_does_not_train_again(workdir: Path):
   after = json.loads((workdir / "summary.json").read_text())
   assert after["parameters_sha256"] == before["parameters_sha256"]
   assert after["wall_seconds"] == before["wall_seconds"]
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
+  workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+  record = StageRunner._record
+
+  def stopping(self, state, progress, *rest):
+    if progress.chunk == 1:
+      os.kill(os.getpid(), signal.SIGTERM)
+    return record(self, state, progress, *rest)
+
+  command = ["train", "h1/velocity:quick", f"--workdir={tmp_path / 'run'}", *TINY]
+  with monkeypatch.context() as patch:
+    patch.setattr(StageRunner, "_record", stopping)
+    assert main.main(command) == 0
+  assert not (tmp_path / "run" / "summary.json").exists()
+  assert main.main(command) == 0
+  whole, parts = (
+    json.loads((folder / "summary.json").read_text()) for folder in (workdir, tmp_path / "run")
+  )
+  assert parts["parameters_sha256"] == whole["parameters_sha256"]
+  assert parts["metrics"]["velocity_error"] == whole["metrics"]["velocity_error"]
 
 
 def test_a_finished_run_can_be_evaluated(workdir: Path, capsys: pytest.CaptureFixture[str]):

@@ -88,9 +88,13 @@ def test_worlds_fill_the_fullest_of_all_devices_or_the_host(walking, monkeypatch
   monkeypatch.setattr(memory, "_free_on_host", lambda root: 7 * per_world)
   monkeypatch.setattr(memory, "_free_in_groups", lambda root: [])
   assert on_policy.free_memory("native") == 7 * per_world
-  on_policy.check(changed(config, rl__worlds=7), env)
-  with pytest.raises(UserError, match="8 worlds need .* 7 fit"):
-    on_policy.check(changed(config, rl__worlds=8), env)
+  monkeypatch.setattr(jax, "devices", lambda: [Device(5 * per_world)])
+  assert on_policy.free_memory("native") == 5 * per_world  # where PPO learns on a GPU
+  monkeypatch.setattr(jax, "devices", lambda: [Device(30 * per_world)])
+  on_policy.check(changed(config, rl__worlds=7, rl__eval_episodes=7), env)
+  for worlds, episodes in ((8, 1), (1, 8)):
+    with pytest.raises(UserError, match="8 worlds need .* 7 fit"):
+      on_policy.check(changed(config, rl__worlds=worlds, rl__eval_episodes=episodes), env)
 
 
 def test_two_processors_are_one_memory(monkeypatch):

@@ -17,6 +17,14 @@ def test_latency_takes_every_number_of_steps_up_to_the_greatest_alike():
   np.testing.assert_allclose(counts, len(KEYS) / 5, rtol=0.05)
 
 
+@pytest.mark.parametrize(
+  ("timestep", "most"), [(0.005, 4), (0.02 / 34, 34), (0.0125, 1), (0.025, 0), (0.03, 0)]
+)
+def test_no_latency_is_longer_than_declared(timestep, most):
+  drawn = jax.vmap(lambda key: disturbance.latency(key, 0.02, timestep))(KEYS[:2000])
+  assert int(drawn.max()) == most and int(drawn.min()) == 0
+
+
 def test_no_latency_is_none():
   assert not jax.vmap(lambda key: disturbance.latency(key, 0.0, 0.005))(KEYS).any()
 

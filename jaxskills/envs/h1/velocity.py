@@ -56,7 +56,8 @@ class H1Velocity(base.Env):
 
   Observations: `state` (float32 `[history * 41]` when ten joints are controlled), measurable on the
   robot, and `privileged`. `metrics` has every reward term, `velocity_error` (m/s), `fall`,
-  `overflow`. `info["level"]` is the curriculum's, 0 to 1; it outlives episodes.
+  `overflow`, and `level` where there is a curriculum. `info["level"]` is the curriculum's,
+  0 to 1; it outlives episodes.
   """
 
   reports = frozenset({"level"})
@@ -111,7 +112,7 @@ class H1Velocity(base.Env):
     )
     data = self._measure(data, first=True)
     stride = self.stride(data)
-    zeros = jax.tree.map(jnp.zeros_like, self._report(data, stride)[1])
+    zeros = jax.tree.map(jnp.zeros_like, self._report(data, stride, level)[1])
     zero = jnp.zeros(())
     return base.State(data, self.observe(data), zero, zero, zeros, {"level": level})
 
@@ -145,7 +146,7 @@ class H1Velocity(base.Env):
       steps=before.steps + 1,
     )
     stride = self.stride(data)
-    reward, metrics = self._report(data, stride)
+    reward, metrics = self._report(data, stride, level)
     period = round(self.commands.seconds / self.step_seconds)
     is_due = data.steps % period == 0
     level = conditions.next_level(self.commands, level, stride, is_due)
@@ -262,7 +263,9 @@ class H1Velocity(base.Env):
     older = jnp.broadcast_to(now, data.measured.shape) if first else data.measured
     return data._replace(measured=jnp.concatenate([now[None], older[:-1]]))
 
-  def _report(self, data: WalkData, stride: rewards.Stride) -> tuple[Array, dict[str, Any]]:
+  def _report(
+    self, data: WalkData, stride: rewards.Stride, level: Array
+  ) -> tuple[Array, dict[str, Any]]:
     """Reward and metrics of a step."""
     reward, parts = rewards.total(stride, self._weights, self.step_seconds)
     metrics = {f"reward/{name}": part for name, part in parts.items()}
@@ -272,4 +275,6 @@ class H1Velocity(base.Env):
       "fall": stride.fell.astype(jnp.float32),
       "overflow": (data.physics.overflow != 0).astype(jnp.float32),
     }
+    if self.commands.first_level < 1.0:
+      metrics["level"] = level
     return reward, metrics
