@@ -176,7 +176,8 @@ def reward_terms(curves: Mapping[str, Curve]) -> Figure:
       curve = curves[name]
       for values in curve.values:
         color = BLUE if np.nanmean(values) >= 0 else VERMILLION
-        axes.plot(curve.x / 1e6, values, color=color, linewidth=1.8)
+        marker = "o" if len(curve.x) < 3 else ""
+        axes.plot(curve.x / 1e6, values, color=color, linewidth=1.8, marker=marker)
       axes.axhline(0, color=GREY, linewidth=0.8)
       axes.set_title(name.replace("_", " "))
       axes.margins(y=0.12)

@@ -93,8 +93,8 @@ def check_engine(name: str) -> str:
   if name == "auto":
     return default_engine()
   if name not in ENGINES:
-    known = ", ".join(ENGINES)
-    raise UserError(f"unknown engine '{name}'{nearest(name, list(ENGINES))}; there are {known}")
+    close = nearest(name.lower(), list(ENGINES))
+    raise UserError(f"unknown engine '{name}'{close}; there are {', '.join(ENGINES)} and auto")
   if name == "warp" and importlib.util.find_spec("warp") is None:
     raise UserError("engine warp is not installed; run: pip install 'jaxskills[warp]'")
   return name

@@ -49,7 +49,7 @@ def load_model(path: str | Path) -> mujoco.MjModel:
     folder, real = path.parent.resolve(), path.resolve()
   except (OSError, RuntimeError, ValueError) as error:
     raise UserError(f"{name} is not readable: {mjcf_rules.one_line(str(error))}.") from None
-  if real.parent != folder:
+  if real.parent != folder and not os.path.isdir(real):  # "." is no link
     raise UserError(f"{name} is a link to another folder; name the file that it leads to.")
   document = mjcf.parse(_read(real, name, mjcf_rules.MAX_BYTES), name)
   files = _read_files(document, folder, name)

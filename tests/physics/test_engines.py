@@ -203,6 +203,8 @@ def test_nothing_is_lost_here(engine: Driven):
 
 
 def test_an_unknown_engine_is_refused_with_the_nearest(small: mujoco.MjModel):
+  with pytest.raises(UserError, match="engine 'MJX'; did you mean mjx.; there are .* and auto"):
+    make_engine("MJX", small, 2)
   with pytest.raises(UserError, match="unknown engine 'natve'.*native"):
     make_engine("natve", small, 1)
 

@@ -105,6 +105,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
   assert "does not exist" in refusal(tmp_path / "nothing.xml")
   assert "does not exist" in refusal(write(tmp_path, BALL) / "below.xml")
   assert "is a folder" in refusal(tmp_path)
+  assert "is a folder" in refusal(".")
   os.mkfifo(tmp_path / "pipe.xml")
   assert "is not a plain file" in refusal(tmp_path / "pipe.xml")
   assert "not a plain file" in refusal("/dev/zero")
