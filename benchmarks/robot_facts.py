@@ -150,7 +150,7 @@ def captured_graphs() -> set[Any]:
 
 def machine(engines: Sequence[str]) -> dict[str, Any]:
   """Facts of the machine, of what is installed and how it is set."""
-  facts = measuring.machine("mujoco", "mujoco-mjx", "brax")
+  facts = measuring.machine("brax")
   settings: Any = jax.config
   facts["precision"] = f"float32, products {settings.jax_default_matmul_precision or 'default'}"
   facts["engines"] = list(engines)
