@@ -94,9 +94,17 @@ def check(config: ConfigDict, env: Any) -> None:
   make_worlds(config, env)
   check_ppo(ppo_config(config), env.spec())
   _check_actor(config, env)
-  per_world, free = bytes_per_world(config, env), free_memory(env.engine.name)
   for worlds in (config.rl.worlds, config.rl.eval_episodes):  # episodes are played side by side
-    memory.check_worlds(worlds, per_world, free)
+    check_room(config, env, worlds)
+
+
+def check_room(config: ConfigDict, env: Any, worlds: int) -> None:
+  """Refuses more worlds than fit into memory.
+
+  Raises:
+    UserError: with the number that does.
+  """
+  memory.check_worlds(worlds, bytes_per_world(config, env), free_memory(env.engine.name))
 
 
 def _check_actor(config: ConfigDict, env: Any) -> None:

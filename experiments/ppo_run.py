@@ -95,11 +95,11 @@ def evaluate(
       fit into memory.
   """
   config = restored_config(run, workdir)
+  on_policy.check_room(config, run.make_env(config, 1), episodes)
   folder = Workdir(Path(workdir).expanduser().resolve())
   results, _ = loop.load_results(folder.path, make_stages(run, config))
   params = results[on_policy.STAGE]
   config.rl.eval_episodes = episodes
-  check(run, config)
   seed = on_policy.EVALUATION_SEED + 1  # not the episodes that the run itself was judged by
   figures = run.evaluate(config, params, seed)
   if film is not None:
