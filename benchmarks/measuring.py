@@ -135,19 +135,27 @@ def row(
   return result
 
 
-def compiled(function: Callable[..., Any], *args: Any, donate: bool = False) -> tuple[Any, float]:
+def compiled(
+  function: Callable[..., Any],
+  *args: Any,
+  donate: bool = False,
+  options: dict[str, bool] | None = None,
+) -> tuple[Any, float]:
   """Compiles for the given arguments ahead of the first call.
 
   Args:
     function: pure.
     *args: arrays or their shapes.
     donate: whether calls may overwrite the first argument.
+    options: for the compiler.
 
   Returns:
     What to call instead, and the seconds that tracing and compiling took.
   """
   began = time.perf_counter()
-  program = jax.jit(function, donate_argnums=(0,) if donate else ()).lower(*args).compile()
+  donated = (0,) if donate else ()
+  jitted = jax.jit(function, donate_argnums=donated, compiler_options=options)
+  program = jitted.lower(*args).compile()
   return program, time.perf_counter() - began
 
 

@@ -28,6 +28,7 @@ from jaxskills.config import to_plain
 from jaxskills.errors import UserError
 from jaxskills.experiments import on_policy as experiment
 from jaxskills.learners.ppo import make_ppo
+from jaxskills.physics.mjx import compiler_options
 from jaxskills.training import runtime
 
 NAMES = ("brax", "playground")
@@ -104,7 +105,8 @@ def _playground(target: Target, bench: Bench, start: Start) -> OpenPeer:
     facts["peer_note"] = f"not Playground's own environment: {error}"
   one = jnp.ones((), jnp.int32)
   shapes = jax.eval_shape(lambda: (peer.state, peer.actions, one))
-  compiled, seconds = measuring.compiled(peer.run, *shapes, donate=True)
+  options = compiler_options() if impl == "jax" else None
+  compiled, seconds = measuring.compiled(peer.run, *shapes, donate=True, options=options)
   state = jax.tree.map(lambda leaf: leaf.copy(), peer.state)
   actions = jax.device_put(peer.actions)
   steps = jnp.asarray(min(len(peer.actions), _steps_in_a_turn(bench)), jnp.int32)

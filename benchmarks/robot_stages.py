@@ -111,7 +111,8 @@ class Bench:
   def _compiled(self, stage: str, program: Program) -> Cell:
     one = jnp.ones((), jnp.int32)
     shapes = jax.eval_shape(lambda: (program.carry, program.held, one))
-    compiled, seconds = measuring.compiled(program.run, *shapes, donate=True)
+    options = self.physics.compiler_options
+    compiled, seconds = measuring.compiled(program.run, *shapes, donate=True, options=options)
     with PeakMemory(compiled) as memory:
       carry = _copied(program.carry)
       held = jax.tree.map(jnp.asarray, program.held)
@@ -142,7 +143,8 @@ class Bench:
     learner_state = jax.jit(learner.init)(jax.random.key(1))
     zero = jnp.zeros((), jnp.int32)
     state = OnPolicyState(learner_state, self._start.states, jax.random.key(2), zero, zero, zero)
-    compiled, seconds = measuring.compiled(loop.chunk, jax.eval_shape(lambda: state), donate=True)
+    shapes, options = jax.eval_shape(lambda: state), self.physics.compiler_options
+    compiled, seconds = measuring.compiled(loop.chunk, shapes, donate=True, options=options)
     with PeakMemory(compiled) as memory:
       state = _copied(state)
       state, metrics = jax.block_until_ready(compiled(state))

@@ -166,7 +166,7 @@ def make_worlds(config: ConfigDict, env: Env) -> AutoReset:
 
 def make_stage(
   config: ConfigDict,
-  env: Env,
+  env: Any,
   evaluate: Callable[[PpoParams], Metrics],
   headline: tuple[str, ...],
 ) -> Stage:
@@ -174,7 +174,7 @@ def make_stage(
 
   Args:
     config: with the groups of `groups`.
-    env: one world.
+    env: one world, with its `engine`.
     evaluate: traceable, of the parameters so far.
     headline: metrics that progress lines show.
   """
@@ -199,6 +199,7 @@ def make_stage(
     evaluate=judge,
     evaluate_every=max(1, round(config.rl.evaluate_every_steps / per_chunk)),
     headline=headline,
+    compiler_options=env.engine.compiler_options,
     shardings=place_worlds,
   )
 

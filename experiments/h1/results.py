@@ -66,7 +66,9 @@ def evaluate(
   config: ConfigDict, params: PpoParams, seed: int = shared.EVALUATION_SEED
 ) -> dict[str, Any]:
   """Final figures of a policy, with a 95 % interval of the fall rate over episodes."""
-  scores = jax.jit(evaluator(config, seed))(params)
+  env = make_env(config, 1)
+  options = env.engine.compiler_options
+  scores = jax.jit(evaluator(config, seed), compiler_options=options)(params)
   fall_rate, episodes = float(scores["eval/fall_rate"]), config.rl.eval_episodes
   interval = intervals.rate_interval([fall_rate], episodes)
   return {
@@ -77,7 +79,7 @@ def evaluate(
     "return": float(scores["eval/return"]),
     "overflow": float(scores["eval/overflow"]),
     "episodes": episodes,
-    "episode_seconds": config.rl.eval_steps * make_env(config, 1).step_seconds,
+    "episode_seconds": config.rl.eval_steps * env.step_seconds,
   }
 
 

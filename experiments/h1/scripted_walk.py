@@ -101,7 +101,8 @@ def play(config: ConfigDict, params: PpoParams, env: H1Velocity, script: Script)
     return jax.lax.scan(step, state, (pushes, following))[1]
 
   given = (jnp.asarray(part, jnp.float32) for part in script)
-  rows = jax.device_get(jax.jit(run)(jax.random.key(SEED), *given))
+  played = jax.jit(run, compiler_options=env.engine.compiler_options)
+  rows = jax.device_get(played(jax.random.key(SEED), *given))
   last = _end(rows, round(_AFTER_FALL / env.step_seconds))
   names = [name.removeprefix(_REWARD) for name in rows["rewards"]]
   rewards = np.stack(list(rows.pop("rewards").values()), axis=1)

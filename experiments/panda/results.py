@@ -80,7 +80,9 @@ def evaluate(
   config: ConfigDict, params: PpoParams, seed: int = shared.EVALUATION_SEED
 ) -> dict[str, Any]:
   """Final figures of a policy, with a 95 % interval of the success rate over episodes."""
-  scores = jax.device_get(jax.jit(evaluator(config, seed))(params))
+  env = make_env(config, 1)
+  options = env.engine.compiler_options
+  scores = jax.device_get(jax.jit(evaluator(config, seed), compiler_options=options)(params))
   found = {name.removeprefix("eval/"): float(value) for name, value in scores.items()}
   episodes = config.rl.eval_episodes
   interval = intervals.rate_interval(np.array([found["success_rate"]]), episodes)
@@ -88,7 +90,7 @@ def evaluate(
     **found,
     "success_rate_ci": [float(bound) for bound in interval],
     "episodes": episodes,
-    "episode_seconds": config.rl.eval_steps * make_env(config, 1).step_seconds,
+    "episode_seconds": config.rl.eval_steps * env.step_seconds,
   }
 
 

@@ -5,6 +5,7 @@ and solve contacts by other routes, so that trajectories part with time; how fas
 `TOLERANCES` states and the tests hold them to.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -91,7 +92,7 @@ def trajectories(
     parameters: of every world, leaves `[worlds, ...]`.
   """
 
-  @jax.jit
+  @functools.partial(jax.jit, compiler_options=engine.compiler_options)
   def run(qpos: Array, qvel: Array, parameters: Parameters) -> PhysicsState:
     state = jax.vmap(engine.start)(qpos, qvel, parameters)
 

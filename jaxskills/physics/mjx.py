@@ -5,6 +5,7 @@ constants of the compiled program, and nothing of them outlives the step. So a w
 anew needs no `Data.where`, and Warp's buffers, which are shared by all worlds, are never mixed.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from jaxskills.physics.capacity import capacity_of
 from jaxskills.physics.state import Engine, Parameters, PhysicsState
 
 _LIMITS_REACHED = (1 << 9) | (1 << 10)  # Warp's bits for solver iterations: no constraint is lost
+_PLAIN_LOOPS = {"xla_cpu_use_fusion_emitters": False}
 _CAPS = ("max_contact_points", "max_geom_pairs")  # custom numerics by which MJX drops contacts
 
 
@@ -87,7 +89,25 @@ def make_mjx(name: str, model: mujoco.MjModel, substeps: int, *, worlds: int) ->
     (data, overflow), _ = jax.lax.scan(physics_step, carry, controls)
     return neutral(data, overflow)
 
-  return Engine(name, model, substeps, start, step)
+  options = compiler_options() if name == "mjx" else None
+  return Engine(name, model, substeps, start, step, options)
+
+
+@functools.cache
+def compiler_options() -> dict[str, bool] | None:
+  """What keeps XLA on a CPU from computing a kinematic chain again for every number of it.
+
+  Its fusion makes one loop of the whole chain, in which each link's ancestors are computed anew
+  (jax issue 33761): a thousand times slower for the Panda's nine links. jaxlib 0.12 is only ten
+  times slower and knows the option no more.
+  """
+  if jax.default_backend() != "cpu":
+    return None
+  try:
+    jax.jit(lambda x: x, compiler_options=_PLAIN_LOOPS).lower(0.0).compile()
+  except jax.errors.JaxRuntimeError:
+    return None
+  return _PLAIN_LOOPS
 
 
 def _check_caps(model: mujoco.MjModel) -> None:

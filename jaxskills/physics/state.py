@@ -50,6 +50,7 @@ class Engine(NamedTuple):
     substeps: physics steps in one control step.
     start: `(qpos [nq], qvel [nv], parameters) -> PhysicsState`, at time 0 with controls of 0.
     step: `(state, controls [substeps, nu], parameters) -> PhysicsState`, one row a physics step.
+    compiler_options: for `jax.jit` of a program that steps the engine; None where XLA needs none.
   """
 
   name: str
@@ -57,6 +58,7 @@ class Engine(NamedTuple):
   substeps: int
   start: Callable[..., PhysicsState]
   step: Callable[..., PhysicsState]
+  compiler_options: dict[str, bool] | None = None
 
   @property
   def step_seconds(self) -> float:

@@ -61,6 +61,7 @@ class Stage(NamedTuple):
     evaluate: `state -> metrics`; compiled; called every `evaluate_every` chunks and at the end.
     evaluate_every: in chunks; 0 evaluates at the end only.
     headline: names of the metrics that progress lines show.
+    compiler_options: of the functions that the loop compiles, as `jax.jit` takes them.
     shardings: `(mesh, state) -> shardings` for a state spread over several devices; `state` holds
       shapes and `sharding.py` has the parts. Without it the stage runs on the first device.
   """
@@ -77,6 +78,7 @@ class Stage(NamedTuple):
   evaluate: Callable[[State], Metrics] | None = None
   evaluate_every: int = 0
   headline: tuple[str, ...] = ()
+  compiler_options: dict[str, bool] | None = None
   shardings: Callable[[jax.sharding.Mesh, State], Any] | None = None
 
 

@@ -116,14 +116,14 @@ class StageRunner:
 
   def _fresh(self, key: jax.Array) -> RunState:
     key = jax.device_put(key, sharding.replicate(self._mesh, key))
-    init, seconds = _compile(jax.jit(self._stage.init, out_shardings=self._shardings), key)
+    init, seconds = _compile(self._jit(self._stage.init, out_shardings=self._shardings), key)
     return RunState(init(key), b"", Progress(compile_seconds=seconds))
 
   def _work(self, run: RunState, writers: list[metrics.Writer]) -> tuple[Any, Progress]:
     """Does what is left, the evaluation at the end included."""
     evaluate = None
     if self._stage.evaluate is not None:
-      evaluate, seconds = _compile(jax.jit(self._stage.evaluate), self._like)
+      evaluate, seconds = _compile(self._jit(self._stage.evaluate), self._like)
       run = _compiled_in(run, seconds)
     if run.progress.chunk < self._stage.chunks:
       run = self._train(run, evaluate, writers)
@@ -169,6 +169,9 @@ class StageRunner:
         raise self._interrupted(progress)
     return RunState(state, feed, progress)
 
+  def _jit(self, function: Callable[..., Any], **settings: Any) -> Any:
+    return jax.jit(function, compiler_options=self._stage.compiler_options, **settings)
+
   def _compile_chunk(self, data: Any) -> tuple[Callable[..., Any], float]:
     """Compiles the chunk, which takes its state's memory over.
 
@@ -176,7 +179,7 @@ class StageRunner:
       ValueError: if the state would come back in another form, naming the first leaf.
     """
     out = (self._shardings, None)
-    chunk = jax.jit(self._stage.chunk, donate_argnums=0, out_shardings=out)
+    chunk = self._jit(self._stage.chunk, donate_argnums=0, out_shardings=out)
     began = time.perf_counter()
     lowered = chunk.lower(self._like, data)
     before, after = checkpoint.describe(self._like), checkpoint.describe(lowered.out_info[0])

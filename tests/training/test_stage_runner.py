@@ -64,6 +64,12 @@ def test_evaluations_come_every_so_many_chunks_and_once_at_the_end(tmp_path):
   assert seen == [2, 4, 5]
 
 
+def test_a_stage_says_how_it_is_compiled(tmp_path):
+  stage = counting(1)._replace(compiler_options={"no_such_option": True})
+  with pytest.raises(jax.errors.JaxRuntimeError, match="no_such_option"):
+    run_one(tmp_path, stage)
+
+
 def test_a_stage_without_chunks_is_only_evaluated(tmp_path):
   outcome = run_one(tmp_path, counting(0, evaluate=lambda state: {"seen": state["count"]}))
   assert [row["seen"] for row in rows_without_clocks(tmp_path)] == [0]
