@@ -15,5 +15,7 @@ def print_figures(figures: Mapping[str, Any]) -> None:
 
 
 def format_figure(value: Any) -> str:
-  """Four significant digits for what is not whole, everything else as it is."""
+  """Four significant digits for what is not whole, a dash for what there is not."""
+  if value is None:
+    return "-"
   return f"{value:.4g}" if isinstance(value, float) else str(value)

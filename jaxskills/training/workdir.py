@@ -141,7 +141,7 @@ def _claim(folder: Workdir, path: str | Path, run: Mapping[str, Any]) -> None:
   there, here = _flatten(read_config(path)), _flatten(json.loads(content))
   differing = [
     f"{key} is {there.get(key, 'absent')} there and {here.get(key, 'absent')} here"
-    for key in sorted(set(there) | set(here))
+    for key in sorted(set(there) | set(here), key=lambda key: (key != "experiment", key))
     if there.get(key) != here.get(key)
   ]
   if differing:

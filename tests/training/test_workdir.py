@@ -51,6 +51,15 @@ def test_another_config_is_refused_by_the_keys_that_differ(tmp_path):
   assert read_config(tmp_path) == RUN
 
 
+def test_a_run_of_another_experiment_is_refused_by_its_name_first(tmp_path):
+  with open_workdir(tmp_path, RUN):
+    pass
+  other = {**changed(alpha=0.2, extra=None), "experiment": "maze"}
+  with pytest.raises(UserError, match='run: experiment is .* and "maze" here, config.alpha'):
+    with open_workdir(tmp_path, other):
+      pass
+
+
 def test_overwrite_discards_the_run_but_no_other_files(tmp_path):
   with open_workdir(tmp_path, RUN) as workdir:
     (workdir.checkpoints / "rl").mkdir(parents=True)
