@@ -22,6 +22,7 @@ from jaxskills.benchmarks.robot_worlds import Start
 from jaxskills.envs import playground
 from jaxskills.errors import UserError
 from jaxskills.physics.capacity import capacity_of
+from jaxskills.physics.mjx import compiler_options
 from jaxskills.physics.state import Engine
 
 _EPISODE_STEPS = 1000
@@ -98,7 +99,7 @@ def real(experiment: str, impl: str, worlds: int) -> SteppedPeer:
     f"MuJoCo Playground {name}, {impl}",
     "the environment itself, with its wrappers for Brax's training",
     _stepping(env),
-    jax.jit(env.reset)(jax.random.split(jax.random.PRNGKey(0), worlds)),
+    _begun(env, impl, worlds),
     jax.random.uniform(jax.random.key(1), shape, minval=-1.0, maxval=1.0),
   )
 
@@ -126,7 +127,7 @@ def stepped(experiment: str, impl: str, engine: Engine, start: Start) -> Stepped
   wrapped = brax_wrappers.AutoResetWrapper(
     brax_wrappers.EpisodeWrapper(brax_wrappers.VmapWrapper(env), _EPISODE_STEPS, 1)
   )
-  state = jax.jit(wrapped.reset)(jax.random.split(jax.random.PRNGKey(0), worlds))
+  state = _begun(wrapped, impl, worlds)
   physics = start.states.data.physics
   middle = state.pipeline_state.replace(qpos=physics.qpos, qvel=physics.qvel)
   return SteppedPeer(
@@ -137,6 +138,11 @@ def stepped(experiment: str, impl: str, engine: Engine, start: Start) -> Stepped
     state.replace(pipeline_state=middle),
     start.tape.controls[:, :, -1],
   )
+
+
+def _begun(env: Any, impl: str, worlds: int) -> Any:
+  reset = jax.jit(env.reset, compiler_options=compiler_options() if impl == "jax" else None)
+  return reset(jax.random.split(jax.random.PRNGKey(0), worlds))
 
 
 class StepLoop(brax_base.Env):

@@ -127,6 +127,13 @@ def _steps_in_a_turn(bench: Bench) -> int:
   return max(1, round(8192 / bench.worlds)) if jax.default_backend() == "cpu" else 32
 
 
+def _flags(bench: Bench) -> str:
+  """`XLA_FLAGS` by which Brax's programs are compiled as ours are."""
+  options = bench.physics.compiler_options or {}
+  added = [f"--{name}={str(value).lower()}" for name, value in options.items()]
+  return " ".join([os.environ.get("XLA_FLAGS", ""), *added]).strip()
+
+
 @contextmanager
 def _brax(python: Path, target: Target, bench: Bench) -> Iterator[OpenPeer]:
   """A child that trains an iteration whenever it is asked to."""
@@ -147,7 +154,7 @@ def _brax(python: Path, target: Target, bench: Bench) -> Iterator[OpenPeer]:
     with open(errors, "w") as log:
       process = subprocess.Popen(
         [str(python), "-m", _MODULE],
-        env={**os.environ, "PYTHONPATH": folder},
+        env={**os.environ, "PYTHONPATH": folder, "XLA_FLAGS": _flags(bench)},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
       )  # fmt: skip
     try:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxskills.envs.base import Env
+from jaxskills.envs.base import Env, State
 from jaxskills.envs.wrappers.auto_reset import AutoReset, transition
 from jaxskills.envs.wrappers.episode import EpisodeLimit, EpisodeStatistics
 from jaxskills.envs.wrappers.quarantine import Quarantine
@@ -94,17 +94,21 @@ def check(config: ConfigDict, env: Any) -> None:
   make_worlds(config, env)
   check_ppo(ppo_config(config), env.spec())
   _check_actor(config, env)
-  for worlds in (config.rl.worlds, config.rl.eval_episodes):  # episodes are played side by side
-    check_room(config, env, worlds)
+  free = free_memory(env.engine.name)
+  memory.check_worlds(config.rl.worlds, bytes_per_world(config, env), free)
+  check_episodes(config, env, config.rl.eval_episodes)
 
 
-def check_room(config: ConfigDict, env: Any, worlds: int) -> None:
-  """Refuses more worlds than fit into memory.
+def check_episodes(config: ConfigDict, env: Any, episodes: int) -> None:
+  """Refuses more episodes of an evaluation, which are played side by side, than fit into memory.
 
   Raises:
     UserError: with the number that does.
   """
-  memory.check_worlds(worlds, bytes_per_world(config, env), free_memory(env.engine.name))
+  physics, begun = _one_world(config, env)
+  kept = config.rl.eval_steps * memory.bytes_of((begun.metrics, begun.reward))
+  per_episode = physics + memory.bytes_of(begun) + kept
+  memory.check_worlds(episodes, per_episode, free_memory(env.engine.name))
 
 
 def _check_actor(config: ConfigDict, env: Any) -> None:
@@ -132,17 +136,23 @@ def bytes_per_world(config: ConfigDict, env: Any) -> int:
     config: with the groups of `groups`.
     env: one world, with the `engine` that steps it.
   """
-  keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 1))
-  begun = jax.eval_shape(make_worlds(config, env).reset, keys)
-  own = {name: leaf for name, leaf in begun.info.items() if name != "pool"}
+  physics, begun = _one_world(config, env)
   action = jax.ShapeDtypeStruct((1, env.action_size), jnp.float32)
   row = memory.bytes_of(jax.eval_shape(transition, begun, action, begun))
   outputs = 2 * 4 * sum(config.ppo.hidden)  # of two networks, float32
   rows = config.rl.unroll / config.ppo.minibatches  # in a minibatch
   update = int(_ROLLOUT_COPIES * config.rl.unroll * row + rows * (row + outputs))
+  return physics + memory.bytes_of(begun) + update
+
+
+def _one_world(config: ConfigDict, env: Any) -> tuple[int, State]:
+  """Bytes that physics needs for a world, and the shapes of its state; `reset_pool` is shared."""
+  keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 1))
+  begun = jax.eval_shape(make_worlds(config, env).reset, keys)
+  own = {name: leaf for name, leaf in begun.info.items() if name != "pool"}
   fields = tuple(getattr(begun.data, "parameters", ()))
   physics = memory.bytes_per_world(env.engine.model, env.engine.name, fields)
-  return physics + memory.bytes_of(begun.replace(info=own)) + update
+  return physics, begun.replace(info=own)
 
 
 def free_memory(engine: str) -> int:

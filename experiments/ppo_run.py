@@ -95,7 +95,7 @@ def evaluate(
       fit into memory.
   """
   config = restored_config(run, workdir)
-  on_policy.check_room(config, run.make_env(config, 1), episodes)
+  on_policy.check_episodes(config, run.make_env(config, 1), episodes)
   folder = Workdir(Path(workdir).expanduser().resolve())
   results, _ = loop.load_results(folder.path, make_stages(run, config))
   params = results[on_policy.STAGE]

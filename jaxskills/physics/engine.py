@@ -72,10 +72,12 @@ def timestep_of(control_hz: float, substeps: int, latency_seconds: float) -> flo
     latency_seconds: greatest delay of what the motors are told; it has to end within the step.
 
   Raises:
-    ValueError: if there is not one substep, or for a latency longer than a control step.
+    ValueError: if there is not one substep, or for a latency below 0 or longer than a control step.
   """
   if substeps < 1:
     raise ValueError(f"substeps must be at least 1, not {substeps}")
+  if latency_seconds < 0.0:
+    raise ValueError(f"a latency cannot be {latency_seconds} s")
   timestep = 1.0 / (control_hz * substeps)
   if latency_seconds > substeps * timestep * (1.0 + 1e-9):  # the product is rounded
     raise ValueError(

@@ -6,6 +6,7 @@ anew needs no `Data.where`, and Warp's buffers, which are shared by all worlds, 
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from mujoco import mjx
 
 from jaxskills.errors import UserError
 from jaxskills.physics.capacity import capacity_of
+from jaxskills.physics.shards import step_own_worlds
 from jaxskills.physics.state import Engine, Parameters, PhysicsState
 
 _LIMITS_REACHED = (1 << 9) | (1 << 10)  # Warp's bits for solver iterations: no constraint is lost
@@ -36,14 +38,32 @@ def make_mjx(name: str, model: mujoco.MjModel, substeps: int, *, worlds: int) ->
     NotImplementedError: if the model has something that MJX does not simulate.
     UserError: if the model tells MJX to drop contacts, which nobody would be told of.
   """
-  if name == "warp":
-    nominal = _quiet(mjx.put_model(model, impl="warp"))
-    buffers = capacity_of(model)._asdict()
-    buffers = {"njmax": buffers["constraints"], "naconmax": worlds * buffers["contacts"]}
-    blank = {"impl": "warp", **buffers}
-  else:
+  if name == "mjx":
     _check_caps(model)
-    nominal, blank = mjx.put_model(model, impl="jax"), {"impl": "jax"}
+    nominal = mjx.put_model(model, impl="jax")
+    start, step = _functions(model, nominal, {"impl": "jax"})
+    return Engine(name, model, substeps, start, step, compiler_options())
+  nominal, room = _quiet(mjx.put_model(model, impl="warp")), capacity_of(model)
+
+  def ready_for(number: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    buffers = {"njmax": room.constraints, "naconmax": number * room.contacts}
+    return _functions(model, nominal, {"impl": "warp", **buffers})
+
+  start = step_own_worlds(lambda number: ready_for(number)[0], worlds)
+  step = step_own_worlds(lambda number: ready_for(number)[1], worlds)
+  return Engine(name, model, substeps, start, step)
+
+
+def _functions(
+  model: mujoco.MjModel, nominal: Any, blank: dict[str, Any]
+) -> tuple[Callable[..., PhysicsState], Callable[..., PhysicsState]]:
+  """`start` and `step` of one world, as `Engine` has them.
+
+  Args:
+    model: to simulate.
+    nominal: the same, as MJX has it.
+    blank: for `mjx.make_data`.
+  """
 
   def fresh(state: Any, parameters: Parameters) -> tuple[Any, Any]:
     """The engine's model and record for one world."""
@@ -58,7 +78,7 @@ def make_mjx(name: str, model: mujoco.MjModel, substeps: int, *, worlds: int) ->
 
   def lost(data: Any) -> Array:
     """Not 0 where something was dropped."""
-    if name != "warp":
+    if blank["impl"] == "jax":
       return jnp.zeros((), jnp.int32)  # every contact that may be has its place, see `_check_caps`
     record = data._impl
     # Warp sets its bits for these when it advances time, so never in `start`.
@@ -89,8 +109,7 @@ def make_mjx(name: str, model: mujoco.MjModel, substeps: int, *, worlds: int) ->
     (data, overflow), _ = jax.lax.scan(physics_step, carry, controls)
     return neutral(data, overflow)
 
-  options = compiler_options() if name == "mjx" else None
-  return Engine(name, model, substeps, start, step, options)
+  return start, step
 
 
 @functools.cache

@@ -6,7 +6,7 @@ evaluation and saving happen between chunks. A finished stage leaves `checkpoint
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,14 +116,14 @@ class StageRunner:
 
   def _fresh(self, key: jax.Array) -> RunState:
     key = jax.device_put(key, sharding.replicate(self._mesh, key))
-    init, seconds = _compile(self._jit(self._stage.init, out_shardings=self._shardings), key)
+    init, seconds = self._compile(self._stage.init, key, out_shardings=self._shardings)
     return RunState(init(key), b"", Progress(compile_seconds=seconds))
 
   def _work(self, run: RunState, writers: list[metrics.Writer]) -> tuple[Any, Progress]:
     """Does what is left, the evaluation at the end included."""
     evaluate = None
     if self._stage.evaluate is not None:
-      evaluate, seconds = _compile(self._jit(self._stage.evaluate), self._like)
+      evaluate, seconds = self._compile(self._stage.evaluate, self._like)
       run = _compiled_in(run, seconds)
     if run.progress.chunk < self._stage.chunks:
       run = self._train(run, evaluate, writers)
@@ -169,8 +169,19 @@ class StageRunner:
         raise self._interrupted(progress)
     return RunState(state, feed, progress)
 
-  def _jit(self, function: Callable[..., Any], **settings: Any) -> Any:
-    return jax.jit(function, compiler_options=self._stage.compiler_options, **settings)
+  def _lower(self, function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
+    """Traces a function of the stage, under the mesh for engines that XLA cannot split."""
+    with jax.set_mesh(self._mesh) if self._mesh.size > 1 else nullcontext():
+      options = self._stage.compiler_options
+      return jax.jit(function, compiler_options=options, **settings).lower(*arguments)
+
+  def _compile(
+    self, function: Callable[..., Any], *arguments: Any, **settings: Any
+  ) -> tuple[Callable[..., Any], float]:
+    """Compiles ahead of time and says how many seconds that took."""
+    began = time.perf_counter()
+    compiled = self._lower(function, *arguments, **settings).compile()
+    return compiled, time.perf_counter() - began
 
   def _compile_chunk(self, data: Any) -> tuple[Callable[..., Any], float]:
     """Compiles the chunk, which takes its state's memory over.
@@ -179,9 +190,8 @@ class StageRunner:
       ValueError: if the state would come back in another form, naming the first leaf.
     """
     out = (self._shardings, None)
-    chunk = self._jit(self._stage.chunk, donate_argnums=0, out_shardings=out)
     began = time.perf_counter()
-    lowered = chunk.lower(self._like, data)
+    lowered = self._lower(self._stage.chunk, self._like, data, donate_argnums=0, out_shardings=out)
     before, after = checkpoint.describe(self._like), checkpoint.describe(lowered.out_info[0])
     if difference := checkpoint.first_difference(before, after):
       name, was, is_now = difference
@@ -281,13 +291,6 @@ def load_result(workdir: Workdir, stage: Stage) -> tuple[Any, StageReport]:
   saved = checkpoint.load(_result_folder(workdir, stage), like)
   fields = {**saved.record, "progress": Progress(**saved.record["progress"])}
   return sharding.on_any_device(saved.tree), StageReport(**fields)
-
-
-def _compile(function: Any, *arguments: Any) -> tuple[Callable[..., Any], float]:
-  """Compiles ahead of time and says how many seconds that took."""
-  began = time.perf_counter()
-  compiled = function.lower(*arguments).compile()
-  return compiled, time.perf_counter() - began
 
 
 def _compiled_in(run: RunState, seconds: float) -> RunState:

@@ -101,6 +101,14 @@ def test_every_stage_counts_its_control_steps_and_moves_its_worlds(target, start
   assert (cell.compile_seconds > 0.0) == (stage != "engine")
 
 
+@pytest.mark.parametrize("stage", ["environment", "training"])
+def test_stages_are_compiled_as_the_engine_wants_them(target, start, stage):
+  bench = Bench(target, "native", start, seconds=0.01)
+  bench.env.engine = bench.physics._replace(compiler_options={"no_such_option": True})
+  with pytest.raises(jax.errors.JaxRuntimeError, match="no_such_option"):
+    bench.cell(stage)
+
+
 def test_training_keeps_the_experiments_rollout_unless_a_call_would_take_far_too_long(
   target, start
 ):

@@ -48,6 +48,20 @@ def played(config, params, env, script):
   return scripted_walk.play(config, params, env, script)
 
 
+def test_programs_are_compiled_as_the_engine_wants_them(config, params, script, monkeypatch):
+  def wanting(env):
+    env.engine = env.engine._replace(compiler_options={"no_such_option": True})
+    return env
+
+  refused = pytest.raises(jax.errors.JaxRuntimeError, match="no_such_option")
+  with refused:
+    scripted_walk.play(config, params, wanting(scripted_walk.scripted_env(config)), script)
+  make_env = results.make_env
+  monkeypatch.setattr(results, "make_env", lambda *given, **more: wanting(make_env(*given, **more)))
+  with refused:
+    results.evaluate(config, params)
+
+
 def test_each_step_has_the_command_of_the_script(played, env, script):
   np.testing.assert_allclose(played.command, script.commands, atol=1e-6)
   np.testing.assert_array_equal(played.push, script.pushes)

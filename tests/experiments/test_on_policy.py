@@ -91,10 +91,24 @@ def test_worlds_fill_the_fullest_of_all_devices_or_the_host(walking, monkeypatch
   monkeypatch.setattr(jax, "devices", lambda: [Device(5 * per_world)])
   assert on_policy.free_memory("native") == 5 * per_world  # where PPO learns on a GPU
   monkeypatch.setattr(jax, "devices", lambda: [Device(30 * per_world)])
-  on_policy.check(changed(config, rl__worlds=7, rl__eval_episodes=7), env)
-  for worlds, episodes in ((8, 1), (1, 8)):
-    with pytest.raises(UserError, match="8 worlds need .* 7 fit"):
-      on_policy.check(changed(config, rl__worlds=worlds, rl__eval_episodes=episodes), env)
+  on_policy.check(changed(config, rl__worlds=7, rl__eval_episodes=1), env)
+  with pytest.raises(UserError, match="8 worlds need .* 7 fit"):
+    on_policy.check(changed(config, rl__worlds=8, rl__eval_episodes=1), env)
+
+
+def test_episodes_cost_what_they_keep_of_every_step(walking, monkeypatch):
+  config, env = walking
+  monkeypatch.setattr(on_policy, "free_memory", lambda engine: 10_000_000)
+  said = {}
+  for steps in (100, 600):
+    with pytest.raises(UserError, match=r"\d+ fit") as caught:
+      on_policy.check_episodes(changed(config, rl__eval_steps=steps), env, 10**6)
+    said[steps] = int(str(caught.value).split()[-2])
+    on_policy.check_episodes(changed(config, rl__eval_steps=steps), env, said[steps])
+  metrics = jax.eval_shape(env.reset, jax.random.key(0)).metrics
+  kept = 500 * 4 * (1 + len(metrics))
+  grown = 10_000_000 / said[600] - 10_000_000 / said[100]
+  assert kept <= 1.2 * grown and grown < 2.0 * kept  # wrappers have metrics of their own
 
 
 def test_two_processors_are_one_memory(monkeypatch):

@@ -10,6 +10,7 @@ from jaxskills.cli import catalog
 from jaxskills.config import to_plain
 from jaxskills.envs.panda.lift_cube import PandaLiftCube
 from jaxskills.errors import UserError
+from jaxskills.experiments import on_policy
 from jaxskills.experiments.panda import lift_cube, reach, results, worlds
 
 
@@ -69,6 +70,21 @@ def test_a_finished_run_is_evaluated_from_its_folder_alone(finished):
     reach.evaluate(folder, episodes=2, video=True)
   with pytest.raises(UserError, match="another version of jaxskills"):
     lift_cube.evaluate(folder, episodes=2, video=False)
+
+
+def test_programs_are_compiled_as_the_engine_wants_them(finished, monkeypatch):
+  config, folder, _ = finished
+
+  def make_env(*arguments, **settings):
+    env = worlds.make_env(*arguments, **settings)
+    env.engine = env.engine._replace(compiler_options={"no_such_option": True})
+    return env
+
+  stage = on_policy.make_stage(config, make_env(config, 4), lambda params: {}, ())
+  assert stage.compiler_options == {"no_such_option": True}
+  monkeypatch.setattr(results, "make_env", make_env)
+  with pytest.raises(jax.errors.JaxRuntimeError, match="no_such_option"):
+    reach.evaluate(folder, episodes=2, video=False)
 
 
 def test_a_grasp_and_a_cube_half_way_up_are_counted():

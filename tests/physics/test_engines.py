@@ -187,6 +187,21 @@ def test_one_device_equals_two(engine: Driven):
   np.testing.assert_array_equal(shared.qpos, alone.qpos)
 
 
+@pytest.mark.parametrize("engine", [warp], indirect=True)
+def test_warp_steps_on_each_device_its_own_worlds(engine: Driven):
+  whole, mesh = begin(engine), sharding.make_mesh()
+  split = jax.device_put(whole, sharding.shard_worlds(mesh, whole))
+  controls, parameters = jnp.full((WORLDS, 2, 1), 0.5), nominal(engine.model)
+  with jax.set_mesh(mesh):
+    step = jax.jit(jax.vmap(engine.engine.step)).lower(split, controls, parameters).compile()
+  text = step.as_text()
+  assert "all-gather" not in text and "f32[2,8]" in text and "f32[4,8]" not in text
+  shared, alone = step(split, controls, parameters), engine.step(whole, controls, parameters)
+  assert len(shared.qpos.sharding.device_set) == 2
+  assert not shared.qpos.sharding.is_fully_replicated
+  np.testing.assert_array_equal(shared.qpos, alone.qpos)
+
+
 def test_a_world_that_blows_up_is_not_finite_and_alone(engine: Driven):
   state = begin(engine)
   state = state._replace(qvel=state.qvel.at[1, 0].set(jnp.inf))

@@ -96,6 +96,14 @@ def make_h1_velocity(
   """
   timestep = timestep_of(H1.control_hz, substeps, disturbances.latency_seconds)
   _check(history, controlled, commands)
+  periods = {
+    "clock_seconds": clock_seconds,
+    "commands.seconds": commands.seconds,
+    "disturbances.push_seconds": disturbances.push_seconds,
+  }
+  for name, seconds in periods.items():
+    if seconds * H1.control_hz < 1.0:
+      raise ValueError(f"{name} must last a control step of {1 / H1.control_hz} s, not {seconds}")
   model = h1_model(timestep=timestep, looks=False)
   return H1Velocity(
     make_engine(engine, model, substeps, worlds=worlds, threads=threads),

@@ -9,6 +9,8 @@ from jaxtyping import Array, Bool
 from jaxskills.envs.base import Env, State, Wrapper
 from jaxskills.types import Key
 
+_ENDS = ("terminated", "truncated")  # reports of how an episode ended
+
 
 class Quarantine(Wrapper):
   """Ends the episode of a non-finite world and marks the step as worthless.
@@ -36,7 +38,9 @@ class Quarantine(Wrapper):
       (before.data, before.obs, {name: before.info[name] for name in after.info}),
     )
     data, obs, info = safe
+    ends = {name: jnp.where(healthy, info[name], 0) for name in _ENDS if name in info}
     report = {
+      **ends,
       "weight": jnp.where(healthy, 1.0, 0.0),
       "quarantined": before.info["quarantined"] + ~healthy,
     }

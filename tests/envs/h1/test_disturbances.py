@@ -124,6 +124,10 @@ def test_a_curriculum_goes_on_where_the_last_episode_left_it():
     ({"controlled": ()}, "from 0 to 18"),
     ({"controlled": (1, 1)}, "different numbers"),
     ({"commands": Commands(first_level=0.0)}, "first_level"),
+    ({"commands": Commands(seconds=0.01)}, "commands.seconds must last a control step of 0.02 s"),
+    ({"clock_seconds": 0.0}, "clock_seconds must last"),
+    ({"disturbances": Disturbances(push_seconds=0.0)}, "disturbances.push_seconds must last"),
+    ({"disturbances": Disturbances(latency_seconds=-0.01)}, "a latency cannot be -0.01 s"),
   ],
 )
 def test_numbers_that_no_robot_has_are_refused(numbers: dict, said: str):

@@ -45,6 +45,14 @@ def test_a_fault_keeps_the_last_good_state_and_ends_the_episode(counter, value):
   assert finite((after.data, after.obs, after.reward, after.metrics, after.info))
 
 
+def test_a_fault_right_after_an_end_does_not_end_in_the_same_way_again(counter):
+  env = Quarantine(EpisodeLimit(counter(), 1))
+  cut = env.step(env.reset(KEY), jnp.ones(1))
+  assert float(cut.info["truncated"]) == 1.0
+  after = env.step(cut, jnp.array([np.nan]))
+  assert float(after.info["truncated"]) == float(after.info["terminated"]) == 0.0
+
+
 def test_a_fault_takes_back_the_random_keys_of_its_step(counter):
   env = Quarantine(counter())
   start = env.reset(KEY)
