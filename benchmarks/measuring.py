@@ -139,7 +139,7 @@ def compiled(
   function: Callable[..., Any],
   *args: Any,
   donate: bool = False,
-  options: dict[str, bool] | None = None,
+  options: dict[str, bool | str] | None = None,
 ) -> tuple[Any, float]:
   """Compiles for the given arguments ahead of the first call.
 

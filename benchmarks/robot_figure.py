@@ -80,7 +80,7 @@ def _draw_bar(
   low, high = (value / 1e3 for value in row["range"])
   axes.bar(place, rate, width, color=_color(row["engine"]))
   axes.vlines(place, low, high, color=style.GREY, lw=1.2)
-  label, top = f"{rate:.3g}", max(rate, high)
+  label, top = f"{rate:,.1f}", max(rate, high)
   if ceiling is not None and ceiling is not row:
     level = ceiling["control_steps_per_second"] / 1e3
     axes.hlines(level, place - width / 2, place + width / 2, color=style.BLACK, lw=2)

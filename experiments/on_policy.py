@@ -26,6 +26,8 @@ STAGE = "rl/ppo"
 EVALUATION_SEED = 20_000  # fixed keys: every evaluation of every run sees the same random numbers
 MEASURED = "state"  # the modality of what a robot's own sensors and controller give
 
+_SIZES = ("worlds", "unroll", "iterations_per_chunk", "env_steps")
+_SIZES += ("evaluate_every_steps", "eval_episodes", "eval_steps")
 _ROLLOUT_COPIES = 3
 """Of a rollout, while PPO learns from it: as it was recorded, and temporaries.
 
@@ -82,14 +84,10 @@ def check(config: ConfigDict, env: Any) -> None:
     ValueError: naming the numbers that do not go together, or what an actor would see that a robot
       cannot measure.
   """
-  for name in ("eval_episodes", "eval_steps", "env_steps", "evaluate_every_steps"):
-    if config.rl[name] < 1:
-      raise ValueError(f"config.rl.{name} must be at least 1, not {config.rl[name]}")
-  on_policy.check(loop_config(config))
   if config.rl.unroll % config.ppo.minibatches:
     raise ValueError(
       f"a rollout of {config.rl.unroll} steps cannot be dealt to {config.ppo.minibatches} "
-      "minibatches; choose a multiple"
+      "config.ppo.minibatches; choose a number that divides config.rl.unroll"
     )
   make_worlds(config, env)
   check_ppo(ppo_config(config), env.spec())
@@ -97,6 +95,17 @@ def check(config: ConfigDict, env: Any) -> None:
   free = free_memory(env.engine.name)
   memory.check_worlds(config.rl.worlds, bytes_per_world(config, env), free)
   check_episodes(config, env, config.rl.eval_episodes)
+
+
+def check_sizes(config: ConfigDict) -> None:
+  """Refuses sizes of a run that are not positive.
+
+  Raises:
+    ValueError: naming the key.
+  """
+  for name in _SIZES:
+    if config.rl[name] < 1:
+      raise ValueError(f"config.rl.{name} must be at least 1, not {config.rl[name]}")
 
 
 def check_episodes(config: ConfigDict, env: Any, episodes: int) -> None:

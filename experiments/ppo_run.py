@@ -135,6 +135,7 @@ def check(run: PpoRun, config: ConfigDict) -> None:
     UserError: naming what is wrong.
   """
   try:
+    on_policy.check_sizes(config)
     on_policy.check(config, run.make_env(config, config.rl.worlds))
   except ValueError as error:
     raise UserError(str(error)) from error

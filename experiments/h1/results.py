@@ -101,7 +101,7 @@ def figures(config: ConfigDict, params: PpoParams, folder: Workdir) -> dict[str,
     pushed = walks[walk_record.PUSHED]
     found["pushed"] = {
       "push_speed": float(config.disturbances.push_speed),
-      "pushes": int(pushed.push.any(axis=1).sum()),
+      "pushes": int((pushed.push.any(axis=1) & walk_gait.upright(pushed)).sum()),
       "fell": bool(pushed.fell.any()),
     }
   return found

@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
   is_robot = hasattr(benchmark, "TARGETS")
   if not is_robot:
     _refuse_robots_options(args)
+  for path in filter(None, (args.json, args.png)):
+    _check_place(path)
   try:
     result = _measure_robot(benchmark, args) if is_robot else benchmark.measure()
   except ModuleNotFoundError as error:
@@ -138,9 +141,18 @@ def _refuse_robots_options(args: argparse.Namespace) -> None:
     raise UserError(f"'jaxskills bench {args.target}' takes no {given[0]}")
 
 
+def _check_place(path: Path) -> None:
+  """Makes the folder of a file that is written after the measurement, and tries it."""
+  with disk_faults(f"write {path}"):
+    try:
+      path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+      raise UserError(f"cannot write {path}: {path.parent} is no folder") from error
+    tempfile.TemporaryFile(dir=path.parent).close()
+
+
 def _write(path: Path, write: Callable[[], Any]) -> None:
   with disk_faults(f"write {path}"):
-    path.parent.mkdir(parents=True, exist_ok=True)
     write()
 
 

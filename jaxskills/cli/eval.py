@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Declares the arguments of `jaxskills eval`."""
   parser.add_argument("run_folder", type=Path, metavar="RUN", help="the workdir of a finished run")
   parser.add_argument("--episodes", type=positive, default=100, help="episodes to run (100)")
-  parser.add_argument("--video", action="store_true", help="also render one episode as MP4")
+  parser.add_argument("--video", action="store_true", help="also film it (h1 and spirl)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,6 +23,6 @@ def run(args: argparse.Namespace) -> int:
   configure_jax()
   experiment = catalog.load_experiment(entry)
   figures = experiment.evaluate(args.run_folder, episodes=args.episodes, video=args.video)
-  print(f"{entry.name} in {args.run_folder}")
+  print(f"{entry.name} in {args.run_folder}, {args.episodes} episodes, not those it was judged by")
   print_figures(figures)
   return 0

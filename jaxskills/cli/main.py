@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _complain(str(error), code=2)
   except KeyboardInterrupt as stop:
     number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
-    message = f"stopped by {number.name}; the same command goes on from what was saved, if any"
+    message = f"stopped by {number.name}; run the same command again"
     return _complain(message, code=128 + number)
   except BrokenPipeError:  # the reader, such as `head`, has seen enough
     _release_stdout()

@@ -17,13 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="e.g. spirl/maze:quick; 'jaxskills list' names them all",
   )
   parser.add_argument(
-    "--workdir", type=Path, help="where the run is kept (runs/<paper>_<name>_<preset>)"
+    "--workdir", type=Path, help="where the run is kept (runs/<system>_<name>_<preset>)"
   )
   parser.add_argument(
     "--overwrite", action="store_true", help="discard what an earlier run left in the workdir"
   )
   parser.add_argument(
-    "--no-cache", action="store_true", help="compile anew, and keep no compiled programs"
+    "--no-cache", action="store_true", help="neither use nor fill the cache of compiled programs"
   )
   parser.epilog = (
     "--config.KEY=VALUE sets any key of the configuration; 'jaxskills list EXPERIMENT' shows them."

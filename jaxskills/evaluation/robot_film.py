@@ -76,7 +76,8 @@ def film_walk(recording: Path, film: Path, strip: Path | None = None) -> None:
 def frames(record: WalkRecord, renderer: mujoco.Renderer) -> Iterator[np.ndarray]:
   """Draws the film's frames, each uint8 `[HEIGHT + CAPTION, WIDTH, 3]`.
 
-  The speeds in the caption are means over a turn of the gait clock: a hip sways with every step.
+  The speeds in the caption are means over a turn of the gait clock, since a hip sways with
+  every step; there are none after a fall.
 
   Args:
     record: what happened.
@@ -84,7 +85,7 @@ def frames(record: WalkRecord, renderer: mujoco.Renderer) -> Iterator[np.ndarray
   """
   data = mujoco.MjData(renderer.model)
   speed = np.column_stack([record.velocity[:, :2], record.yaw_rate])
-  speed = walk_gait.smoothed(speed, walk_gait.clock_seconds(record), record.step_seconds)
+  speed = walk_gait.gait_mean(record, speed)
   place = walk_gait.smoothed(record.qpos[:, :2], _CAMERA_SECONDS, record.step_seconds)
   azimuth = float(np.degrees(record.yaw[0])) + 125.0  # from the right and a little ahead
   for row in shown(record):
@@ -200,9 +201,9 @@ def _write_caption(page: Image.Image, record: WalkRecord, row: int, speed: np.nd
     for left, name, value, unit in zip(
       (148, 306, 440), ("forward", "left", "turn"), values, ("m/s", "m/s", "rad/s"), strict=True
     ):
-      draw.text(
-        (left, top), f"{name} {round(float(value), 2) + 0.0:.2f} {unit}", font=font, fill=ink
-      )
+      if np.isfinite(value):
+        said = f"{name} {round(float(value), 2) + 0.0:.2f} {unit}"
+        draw.text((left, top), said, font=font, fill=ink)
   _draw_contacts(draw, record.contact[row], WIDTH - 66, second, 14)
   if words := event(record, row):
     draw.text((14, 12), words, font=encoding.font(20, bold=True), fill=_RED)

@@ -138,6 +138,13 @@ def clock_seconds(record: WalkRecord) -> float:
   return float(record.step_seconds / np.median(change)) if change.size else float("nan")
 
 
+def gait_mean(record: WalkRecord, values: np.ndarray) -> np.ndarray:
+  """Mean over a gait cycle around each step, `[time, ...]`; nan from a fall on."""
+  stands, mean = upright(record), np.full(values.shape, np.nan)
+  mean[stands] = smoothed(values[stands], clock_seconds(record), record.step_seconds)
+  return mean
+
+
 def smoothed(values: np.ndarray, seconds: float, step_seconds: float) -> np.ndarray:
   """Centred moving mean over about `seconds`, along the first axis; shorter at the ends.
 

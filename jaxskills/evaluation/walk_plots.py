@@ -35,14 +35,14 @@ def tracking(record: WalkRecord) -> Figure:
     ("Sideways (left)", "m/s", record.command[:, 1], record.velocity[:, 1]),
     ("Turning (left)", "rad/s", record.command[:, 2], record.yaw_rate),
   )
-  time, stands, clock = record.time, walk_gait.upright(record), walk_gait.clock_seconds(record)
+  time, stands = record.time, walk_gait.upright(record)
   pushes = time[record.push.any(axis=1)]
   with mpl.rc_context(STYLE):
     figure = Figure(figsize=(PAGE_WIDTH, 6.6), layout="constrained")
     grid = figure.subplots(3, 1, sharex=True)
     for axes, (title, unit, asked, done) in zip(grid, rows, strict=True):
       axes.plot(time, done, color=BLUE, linewidth=0.7, alpha=0.35, label="true")
-      smooth = walk_gait.smoothed(done, clock, record.step_seconds)
+      smooth = walk_gait.gait_mean(record, done)
       axes.plot(time, smooth, color=BLUE, linewidth=2.2, label="true, mean over a gait cycle")
       axes.step(time, asked, color=BLACK, linestyle=(0, (4, 2)), linewidth=1.6, label="command")
       for index, at in enumerate(pushes):

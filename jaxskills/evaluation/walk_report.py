@@ -148,7 +148,10 @@ def joints(report: Report) -> str:
 def pushes(report: Report) -> str:
   """A film of the robot being shoved."""
   record = walk_record.load(report.data / walk_record.PUSHED)
-  end = "it falls" if record.fell.any() else "it stays on its feet"
+  end = "it stays on its feet"
+  if record.fell.any():
+    was_pushed = record.push[walk_gait.upright(record)].any()
+    end = "it falls" if was_pushed else "it falls before it is pushed"
   html = _film(report, walk_record.PUSHED, "pushed.mp4", f"Shoved as hard as in training: {end}.")
   return html + picture(
     report,
@@ -219,6 +222,8 @@ def _shoves(pushed: Mapping[str, Any]) -> str:
   number = page.count(pushed.get("pushes"))
   if number == page.UNKNOWN:
     return ""
+  if number == "0" and pushed.get("fell"):
+    return "none, it fell before"
   return f"{number}, {'falls' if pushed.get('fell') else 'no fall'}"
 
 

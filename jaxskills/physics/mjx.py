@@ -21,7 +21,10 @@ from jaxskills.physics.shards import step_own_worlds
 from jaxskills.physics.state import Engine, Parameters, PhysicsState
 
 _LIMITS_REACHED = (1 << 9) | (1 << 10)  # Warp's bits for solver iterations: no constraint is lost
-_PLAIN_LOOPS = {"xla_cpu_use_fusion_emitters": False}
+_ON_CPU: dict[str, bool | str] = {
+  "xla_cpu_use_fusion_emitters": False,
+  "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
+}
 _CAPS = ("max_contact_points", "max_geom_pairs")  # custom numerics by which MJX drops contacts
 
 
@@ -113,20 +116,26 @@ def _functions(
 
 
 @functools.cache
-def compiler_options() -> dict[str, bool] | None:
-  """What keeps XLA on a CPU from computing a kinematic chain again for every number of it.
+def compiler_options() -> dict[str, bool | str] | None:
+  """What a program with MJX in it wants of XLA on a CPU; None elsewhere.
 
-  Its fusion makes one loop of the whole chain, in which each link's ancestors are computed anew
-  (jax issue 33761): a thousand times slower for the Panda's nine links. jaxlib 0.12 is only ten
-  times slower and knows the option no more.
+  The fusion of jaxlib 0.10 and older makes one loop of a whole kinematic chain, in which the
+  ancestors of a link are computed anew for every number (jax issue 33761): a thousand times slower
+  for the Panda's nine links. And what may run at once does: two batched factorisations on a pool of
+  two threads each wait for a third, for ever (seen with 4,096 Pandas). With the schedule that
+  spares memory, one comes after the other. Options that this jaxlib lacks are left out.
   """
   if jax.default_backend() != "cpu":
     return None
+  return {name: value for name, value in _ON_CPU.items() if _is_known(name, value)} or None
+
+
+def _is_known(name: str, value: bool | str) -> bool:
   try:
-    jax.jit(lambda x: x, compiler_options=_PLAIN_LOOPS).lower(0.0).compile()
+    jax.jit(lambda x: x, compiler_options={name: value}).lower(0.0).compile()
   except jax.errors.JaxRuntimeError:
-    return None
-  return _PLAIN_LOOPS
+    return False
+  return True
 
 
 def _check_caps(model: mujoco.MjModel) -> None:

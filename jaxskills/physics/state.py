@@ -58,7 +58,7 @@ class Engine(NamedTuple):
   substeps: int
   start: Callable[..., PhysicsState]
   step: Callable[..., PhysicsState]
-  compiler_options: dict[str, bool] | None = None
+  compiler_options: dict[str, bool | str] | None = None
 
   @property
   def step_seconds(self) -> float:

@@ -78,7 +78,7 @@ class Stage(NamedTuple):
   evaluate: Callable[[State], Metrics] | None = None
   evaluate_every: int = 0
   headline: tuple[str, ...] = ()
-  compiler_options: dict[str, bool] | None = None
+  compiler_options: dict[str, bool | str] | None = None
   shardings: Callable[[jax.sharding.Mesh, State], Any] | None = None
 
 

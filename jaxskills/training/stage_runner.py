@@ -142,6 +142,7 @@ class StageRunner:
     """Runs chunks until the last one, or until asked to stop."""
     stage, data = self._stage, self._next_data()
     chunk, seconds = self._compile_chunk(data)
+    self._shown.note(f"{stage.name}: compiled in {seconds:.0f} s")
     state, feed, progress = _compiled_in(run, seconds)
     saved_at, pause = time.perf_counter(), self._save_policy.pause(0.0)
     while progress.chunk < stage.chunks:
@@ -268,7 +269,8 @@ class StageRunner:
     checkpoint.save(_result_folder(self._workdir, stage), result, record)
     self._checkpoints.clear()
     took = f"{work:,} {stage.unit} in {clock_time(progress.wall_seconds)}"
-    self._shown.finish(f"{took} ({rate:,.0f}/s, {progress.compile_seconds:.1f} s compiling)")
+    parts = f"{rate:,.0f}/s while training, {progress.compile_seconds:.1f} s compiling"
+    self._shown.finish(f"{took} ({parts})")
     return result, report
 
   def _units(self, progress: Progress) -> int:

@@ -110,6 +110,13 @@ def test_where_nothing_fits_one_line_says_so(walkers, capsys):
   assert not (walkers / "all.json").exists()
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(walkers, capsys):
+  (walkers / "taken").write_text("")
+  assert main(["bench", "fake/tiny", "--json=taken/all.json"]) == 2
+  assert "cannot write taken/all.json" in capsys.readouterr().err
+  assert not (walkers / "called.json").exists()
+
+
 def test_json_and_picture_are_written(walkers):
   assert main(["bench", "fake/tiny", "--json=out/all.json", "--png=out/all.png"]) == 0
   assert json.loads((walkers / "out/all.json").read_text())["rows"][0]["value"] == 12345.6

@@ -79,7 +79,7 @@ def test_a_saved_run_that_was_stopped_is_no_failure(folder, capsys):
 
 def test_an_interrupt_before_anything_was_saved_is_one_line(folder, capsys):
   assert main(["train", "fake/tiny", "--config.fault=raise KeyboardInterrupt"]) == 130
-  assert "stopped by SIGINT; the same command goes on from what was saved" in complaint(capsys)
+  assert "stopped by SIGINT; run the same command again" in complaint(capsys)
 
 
 @pytest.mark.parametrize("number", ["ENOSPC", "EROFS"])
@@ -134,7 +134,7 @@ def test_a_signal_is_one_line_puts_files_in_order_and_has_its_code(number, code,
     assert any("ready" in line for line in process.stdout)
     process.send_signal(number)
     said = process.stderr.read()
-  assert said.count("\n") == 1 and f"stopped by {number.name}; the same command goes on" in said
+  assert said.count("\n") == 1 and f"stopped by {number.name}; run the same command again" in said
   assert process.returncode == code
   assert (folder / "done").exists()
 

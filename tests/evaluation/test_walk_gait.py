@@ -103,6 +103,15 @@ def test_a_mean_over_a_period_takes_it_away_and_keeps_lines():
   np.testing.assert_allclose(walk_gait.smoothed(time, float("nan"), 0.02), time, atol=1e-12)
 
 
+def test_the_mean_over_a_gait_cycle_knows_nothing_of_a_fall():
+  record, whole = fake_walk.fallen(100), fake_walk.walk()
+  mean = walk_gait.gait_mean(record, record.velocity)
+  assert mean.shape == record.velocity.shape
+  assert np.isfinite(mean[:100]).all() and np.isnan(mean[100:]).all()
+  assert np.abs(mean[:100]).max() <= np.abs(whole.velocity).max() + 1e-9
+  assert np.isnan(walk_gait.gait_mean(fake_walk.fallen(0), record.yaw_rate)).all()
+
+
 @pytest.mark.parametrize(
   ("command", "words"),
   [

@@ -153,6 +153,16 @@ def test_a_walk_that_falls_says_so_and_needs_no_filmstrip(tmp_path, undrawn):
   assert "No filmstrip: no whole cycle of the gait was walked" in html
 
 
+@pytest.mark.parametrize(("at", "said"), [(30, "it falls before it is pushed"), (60, "it falls.")])
+def test_a_fall_is_laid_to_a_push_only_if_one_came_before(
+  tmp_path, undrawn, few_sections, at, said
+):
+  folder, record = fake_walk.write_run(tmp_path / "run"), fake_walk.pushed()
+  record.fell[at:] = True
+  walk_record.save(folder / "report" / "data" / walk_record.PUSHED, record)
+  assert f"Shoved as hard as in training: {said}" in walk_report.write_report(folder).read_text()
+
+
 def break_recording(folder):
   (folder / "report" / "data" / walk_record.WALK).write_bytes(b"PK\x03\x04 not really")
 

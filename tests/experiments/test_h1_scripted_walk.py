@@ -126,12 +126,12 @@ def test_at_the_start_the_past_was_told_too_but_later_only_the_present(config):
   np.testing.assert_allclose(past[:, 0], [0.5, 1.0, 1.0])
 
 
-def test_a_robot_that_falls_is_shown_for_one_more_second(config, env, params):
+def test_a_robot_that_falls_is_shown_for_a_moment_more(config, env, params):
   script = Script(np.zeros((150, 3)), np.zeros((150, 2)))
   script.pushes[2] = (3.0, 0.0)
   record = scripted_walk.play(config, params, env, script)
   first = int(np.argmax(record.fell))
-  assert record.fell.any() and len(record.qpos) == min(150, first + 1 + 50)
+  assert record.fell.any() and len(record.qpos) == min(150, first + 1 + 15)
   assert np.isfinite(record.qpos).all() and len(record.push) == len(record.qpos)
 
 

@@ -161,8 +161,9 @@ def test_both_tasks_are_listed_with_their_presets():
     ("disturbances.latency_seconds", 0.2, "a latency of 0.2 s is more than a control step"),
     ("task.substeps", 0, "substeps must be at least 1"),
     ("engine", "wrap", "unknown engine 'wrap'"),
+    ("rl.worlds", 0, r"rl\.worlds must be at least 1"),
     ("rl.eval_episodes", 0, r"rl\.eval_episodes must be at least 1"),
-    ("ppo.minibatches", 3, "choose a multiple"),
+    ("ppo.minibatches", 3, "a number that divides config.rl.unroll"),
   ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_made(tmp_path, key, value, said):

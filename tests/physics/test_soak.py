@@ -1,5 +1,6 @@
 """MuJoCo's threads and JAX's must never wait for each other, in one process or in two."""
 
+import os
 import subprocess
 import sys
 
@@ -31,3 +32,12 @@ def test_thousands_of_chunks_come_to_an_end(processes: int, threads: int, chunks
     for process in running:
       process.kill()
       process.wait()
+
+
+def test_many_worlds_on_mjx_do_not_wait_for_each_other():
+  environment = os.environ | {"XLA_FLAGS": ""}  # optimised, one device
+  done = subprocess.run(
+    [sys.executable, "-m", "tests.physics.many_pandas"],
+    capture_output=True, text=True, env=environment, timeout=240,
+  )  # fmt: skip
+  assert done.returncode == 0 and done.stdout.split() == ["4096"], done.stderr
