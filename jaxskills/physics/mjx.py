@@ -122,8 +122,9 @@ def compiler_options() -> dict[str, bool | str] | None:
   The fusion of jaxlib 0.10 and older makes one loop of a whole kinematic chain, in which the
   ancestors of a link are computed anew for every number (jax issue 33761): a thousand times slower
   for the Panda's nine links. And what may run at once does: two batched factorisations on a pool of
-  two threads each wait for a third, for ever (seen with 4,096 Pandas). With the schedule that
-  spares memory, one comes after the other. Options that this jaxlib lacks are left out.
+  two threads each wait for a third, for ever (seen with 4,096 Pandas). The schedule that spares
+  memory leaves less to run at once, and none was seen to wait. Options that this jaxlib lacks are
+  left out.
   """
   if jax.default_backend() != "cpu":
     return None
