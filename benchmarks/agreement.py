@@ -73,7 +73,8 @@ def compare_environment(target: Target, engines: Sequence[str], worlds: int) -> 
     engines: that are held against "native".
     worlds: of the environment.
   """
-  model = target.make_env(target.config, 1, engine="native").engine.model
+  # "native" sets an option of its own that Warp refuses.
+  model = target.make_env(target.config, 1, engine="mjx").engine.model
   substeps = target.config.task.substeps
   last = max(agreement.HORIZONS)
   tape = begin(target, worlds, _WARMUP, -(-last // substeps)).tape

@@ -1,5 +1,7 @@
 """The comparison of engines in an environment, on a robot that compiles in a moment."""
 
+import importlib.util
+
 import pytest
 
 from jaxskills.benchmarks import agreement
@@ -18,9 +20,12 @@ def target():
 
 
 def test_every_engine_has_a_row_for_every_horizon(target):
-  rows = agreement.compare_environment(target, ("native",), worlds=3)
-  assert [(row.engine, row.steps) for row in rows] == [("native", steps) for steps in HORIZONS]
-  assert all(row.qpos_worst == 0.0 and row.within for row in rows)  # the same engine again
+  engines = ("native", "warp" if importlib.util.find_spec("warp") else "mjx")
+  rows = agreement.compare_environment(target, engines, worlds=3)
+  expected = [(engine, steps) for engine in engines for steps in HORIZONS]
+  assert [(row.engine, row.steps) for row in rows] == expected
+  same = [row for row in rows if row.engine == "native"]
+  assert all(row.qpos_worst == 0.0 and row.within for row in same)  # the same engine again
 
 
 def test_what_is_out_of_tolerance_fails_the_benchmark(target, monkeypatch, capsys):
