@@ -140,8 +140,13 @@ def stepped(experiment: str, impl: str, engine: Engine, start: Start) -> Stepped
   )
 
 
+def options(impl: str) -> dict[str, bool | str] | None:
+  """How programs with that implementation of MJX are compiled: as ours are."""
+  return compiler_options() if impl == "jax" else None
+
+
 def _begun(env: Any, impl: str, worlds: int) -> Any:
-  reset = jax.jit(env.reset, compiler_options=compiler_options() if impl == "jax" else None)
+  reset = jax.jit(env.reset, compiler_options=options(impl))
   return reset(jax.random.split(jax.random.PRNGKey(0), worlds))
 
 

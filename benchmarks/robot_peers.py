@@ -28,7 +28,6 @@ from jaxskills.config import to_plain
 from jaxskills.errors import UserError
 from jaxskills.experiments import on_policy as experiment
 from jaxskills.learners.ppo import make_ppo
-from jaxskills.physics.mjx import compiler_options
 from jaxskills.training import runtime
 
 NAMES = ("brax", "playground")
@@ -105,7 +104,7 @@ def _playground(target: Target, bench: Bench, start: Start) -> OpenPeer:
     facts["peer_note"] = f"not Playground's own environment: {error}"
   one = jnp.ones((), jnp.int32)
   shapes = jax.eval_shape(lambda: (peer.state, peer.actions, one))
-  options = compiler_options() if impl == "jax" else None
+  options = robot_peer_playground.options(impl)
   compiled, seconds = measuring.compiled(peer.run, *shapes, donate=True, options=options)
   state = jax.tree.map(lambda leaf: leaf.copy(), peer.state)
   actions = jax.device_put(peer.actions)
