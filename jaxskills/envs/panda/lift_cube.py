@@ -27,6 +27,7 @@ from jaxskills.types import Key
 EDGE = 0.045  # m, of the nominal cube
 _CUBE = JOINTS + 2  # where its free joint begins in qpos and qvel
 _PRESSING = 0.5  # N of each fingertip that make a grasp
+_SINK = 1e-4  # m into the table; whether a cube at 0 touches it depends on an engine's precision
 _BETWEEN = 0.03  # m from the gripper within which a touched cube is between the fingers
 
 
@@ -93,15 +94,19 @@ class PandaLiftCube(PandaArm):
     yaw = jax.random.uniform(yaw_key, (), minval=-quarter, maxval=quarter)
     least, most = jnp.asarray(self.cubes.goal_low), jnp.asarray(self.cubes.goal_high)
     goal = jax.random.uniform(goal_key, (3,), minval=least, maxval=most)
-    height = self.half_edge(parameters)[None]
+    height = self._lying(parameters)[None]
     return jnp.concatenate([place, height, frames.from_yaw(yaw)]), goal
 
   def begin_again(self, start: ArmData, before: base.State) -> ArmData:
     """Its cube stays the one it was too, and lies on the table."""
     data = super().begin_again(start, before)
-    height = self.half_edge(data.parameters)
+    height = self._lying(data.parameters)
     qpos = data.physics.qpos.at[_CUBE + 2].set(height)
     return self._measure(data._replace(physics=data.physics._replace(qpos=qpos)))
+
+  def _lying(self, parameters: Mapping[str, Array]) -> Float[Array, ""]:
+    """Height at which a cube lies on the table, m."""
+    return self.half_edge(parameters) - _SINK
 
   def judge(self, data: ArmData) -> tuple[Array, dict[str, Array]]:
     step = self.lifting(data)

@@ -98,7 +98,8 @@ def test_a_cube_begins_at_rest_on_the_table_where_it_is_declared():
   physics = starts(env).data.physics
   place, height = np.asarray(physics.qpos[:, 9:11]), np.asarray(physics.qpos[:, 11])
   assert (place >= cubes.low).all() and (place <= cubes.high).all()
-  np.testing.assert_allclose(height, jax.vmap(env.half_edge)(starts(env).data.parameters))
+  half = jax.vmap(env.half_edge)(starts(env).data.parameters)
+  np.testing.assert_allclose(height, half - 1e-4, atol=1e-7)  # in single precision too a touch
   _, states = scripted()
   early = np.asarray(states.data.physics.qpos[:10, :, 9:12])
   np.testing.assert_allclose(early, np.broadcast_to(early[0], early.shape), atol=1e-3)
@@ -212,7 +213,8 @@ def test_arm_and_cube_stay_the_same_when_a_world_begins_again():
   for name, values in first.data.parameters.items():
     np.testing.assert_array_equal(after.data.parameters[name], values)
   heights = jax.vmap(env.cube)(after.data)[:, 2]
-  np.testing.assert_allclose(heights, jax.vmap(env.half_edge)(first.data.parameters), atol=1e-6)
+  half = jax.vmap(env.half_edge)(first.data.parameters)
+  np.testing.assert_allclose(heights, half - 1e-4, atol=1e-6)
   assert len(np.unique(heights)) == WORLDS
   seen = after.obs["state"][:, terms.slices(env.measurable)["cube_position"]]
   again = jax.vmap(lambda data: terms.measure(env.measurable, data))(after.data)
