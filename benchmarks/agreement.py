@@ -3,8 +3,10 @@
   jaxskills bench agreement --json=agreement.json
 
 Worlds, each with model fields of its own, live for a moment with random actions; then every engine
-that is installed plays the same controls from where they are (`physics.agreement`). It fails where
-an engine leaves the stated tolerances.
+that is installed plays the same controls from where they are (`physics.agreement`): once with the
+solver as training has it, and once with the solver run out, which says whether engines compute the
+same physics. Rows of "native" hold C MuJoCo as trained against itself run out: what stopping early
+does on one engine. It fails where an engine leaves the stated tolerances.
 """
 
 import importlib
@@ -14,12 +16,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import mujoco
 import numpy as np
 
 from jaxskills.benchmarks import robot_facts
 from jaxskills.benchmarks.robot_worlds import Target, begin
 from jaxskills.physics import agreement
-from jaxskills.physics.agreement import TOLERANCES, Row
+from jaxskills.physics.agreement import STOPPED_EARLY, TOLERANCES, Row
 from jaxskills.physics.engine import make_engine
 from jaxskills.physics.state import PhysicsState
 
@@ -27,6 +30,7 @@ ENVIRONMENTS = ("h1/velocity", "panda/reach", "panda/lift_cube")
 COLUMNS = {
   "environment": "environment",
   "engine": "engine",
+  "solver": "solver",
   "physics steps": "steps",
   "position": "qpos",
   "worst world": "qpos_worst",
@@ -37,13 +41,16 @@ COLUMNS = {
 }
 """Of the table: m or rad, and m/s or rad/s; of the median world where nothing else is said."""
 
+SOLVERS = {"as trained": STOPPED_EARLY, "run out": TOLERANCES}
+"""How the solver is stopped, and what is tolerated then."""
+
 _WARMUP = 10  # control steps; a robot that is told nothing but noise soon lies on the ground
 
 
 def measure(
   environments: Sequence[str] = ENVIRONMENTS,
   engines: Sequence[str] | None = None,
-  worlds: int = 16,
+  worlds: int = 64,
 ) -> dict[str, Any]:
   """Compares in all environments.
 
@@ -56,17 +63,26 @@ def measure(
     engines = ("mjx", "warp") if importlib.util.find_spec("warp") else ("mjx",)
   rows, faults = [], []
   for name in environments:
-    for row in compare_environment(_target(name), engines, worlds):
-      limits = {f"{key}_tolerance": limit for key, limit in TOLERANCES[row.steps]._asdict().items()}
-      facts = {"environment": name, "worlds": worlds, **row._asdict(), **limits}
-      rows.append({**facts, "within": row.within})
-      if not row.within:
-        faults.append(f"{name} on {row.engine} after {row.steps} physics steps: out of tolerance")
+    for solver, found in compare_environment(_target(name), engines, worlds).items():
+      for row in found:
+        facts = {"environment": name, "worlds": worlds, "solver": solver, **row._asdict()}
+        if tolerances := SOLVERS.get(solver):
+          limits = tolerances[row.steps]._asdict()
+          facts |= {f"{key}_tolerance": limit for key, limit in limits.items()}
+          facts["within"] = row.within(tolerances)
+          if not facts["within"]:
+            where = f"{name} on {row.engine}, solver {solver}, after {row.steps} physics steps"
+            faults.append(f"{where}: out of tolerance")
+        rows.append(facts)
   return {"machine": robot_facts.machine(["native", *engines]), "rows": rows, "faults": faults}
 
 
-def compare_environment(target: Target, engines: Sequence[str], worlds: int) -> list[Row]:
-  """What `agreement.compare` says of an environment's worlds in mid-life.
+def compare_environment(
+  target: Target, engines: Sequence[str], worlds: int
+) -> dict[str, list[Row]]:
+  """What `agreement.compare` says of an environment's worlds in mid-life, by solver.
+
+  Besides `SOLVERS` there is "as trained to run out": C MuJoCo against itself.
 
   Args:
     target: whose environment is meant.
@@ -82,11 +98,18 @@ def compare_environment(target: Target, engines: Sequence[str], worlds: int) -> 
   asked = (tape.states.qpos[0], tape.states.qvel[0], controls, dict(tape.parameters))
   asked = jax.tree.map(jnp.asarray, asked)
 
-  def lived(name: str) -> PhysicsState:
+  def lived(name: str, model: mujoco.MjModel) -> PhysicsState:
     engine = make_engine(name, model, 1, worlds=worlds)
     return agreement.trajectories(engine, *asked)
 
-  return agreement.compare(lived("native"), {name: lived(name) for name in engines})
+  models = {"as trained": model, "run out": agreement.with_solver_run_out(model)}
+  references = {solver: lived("native", model) for solver, model in models.items()}
+  rows = {
+    solver: agreement.compare(references[solver], {name: lived(name, model) for name in engines})
+    for solver, model in models.items()
+  }
+  trained = {"native": references["as trained"]}
+  return {**rows, "as trained to run out": agreement.compare(references["run out"], trained)}
 
 
 def _target(name: str) -> Target:

@@ -14,7 +14,7 @@ fails the benchmark once everything is printed. What was found with it: `benchma
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,6 +101,7 @@ def measure(
   envs: Sequence[int] = (64, 512, 4096),
   peer: Peer | None = None,
   settings: Settings | None = None,
+  keep: Callable[[dict[str, Any]], None] = lambda result: None,
 ) -> dict[str, Any]:
   """Measures everything.
 
@@ -110,6 +111,7 @@ def measure(
     envs: numbers of worlds.
     peer: whom to compare with.
     settings: how much is measured.
+    keep: called with what there is after every number of worlds, for it takes minutes each.
 
   Returns:
     `rows`, one for each engine, number of worlds and stage; `comparisons`, rows with a peer;
@@ -130,6 +132,8 @@ def measure(
   result |= {"rows": [], "comparisons": [], "refused": [], "faults": []}
   for worlds in envs:
     _measure_worlds(result, target, names, worlds, settings)
+    if result["rows"]:
+      keep(result)
   if peer is not None:
     _measure_peer(result, target, names, peer, settings)
   _check_graphs(result, target, names)

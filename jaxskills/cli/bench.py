@@ -6,6 +6,7 @@ A robot's environment is measured on every physics engine that is named, stage b
 """
 
 import argparse
+import functools
 import json
 import math
 import sys
@@ -29,7 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Declares the arguments of `jaxskills bench`."""
   parser.set_defaults(takes_overrides=True)
   parser.add_argument("target", metavar="TARGET", help="'jaxskills list' names them all")
-  parser.add_argument("--json", type=Path, metavar="FILE", help="also write machine and rows here")
+  parser.add_argument(
+    "--json",
+    type=Path,
+    metavar="FILE",
+    help="also write machine and rows here; a robot's after every number of worlds",
+  )
   robots = parser.add_argument_group(
     "robots", "for experiments that are benchmarks, such as h1/velocity; --config.KEY=VALUE too"
   )
@@ -81,9 +87,7 @@ def run(args: argparse.Namespace) -> int:
     print(*table(result["rows"], getattr(benchmark, "COLUMNS", _COLUMNS)), sep="\n")
   for refusal in refused:
     print(f"not measured: {refusal['engine']}: {refusal['reason']}")
-  if args.json:
-    content = (json.dumps(result, indent=2) + "\n").encode()
-    _write(args.json, lambda: write_atomically(args.json, content))
+  _write_json(args.json, result)
   if args.png:
     _write(args.png, lambda: benchmark.draw(result, args.png))
   if faults := result.get("faults"):
@@ -130,7 +134,13 @@ def _measure_robot(benchmark: Any, args: argparse.Namespace) -> dict[str, Any]:
   if args.peer is None and (args.peer_python or args.peer_envs):
     raise UserError("--peer-python and --peer-envs are for a --peer, such as --peer=brax")
   peer = benchmark.Peer(args.peer, args.peer_python, args.peer_envs) if args.peer else None
-  return benchmark.measure(target, **chosen, peer=peer, settings=benchmark.Settings(**amount))
+  return benchmark.measure(
+    target,
+    **chosen,
+    peer=peer,
+    settings=benchmark.Settings(**amount),
+    keep=functools.partial(_write_json, args.json),
+  )
 
 
 def _refuse_robots_options(args: argparse.Namespace) -> None:
@@ -149,6 +159,12 @@ def _check_place(path: Path) -> None:
     except FileExistsError as error:
       raise UserError(f"cannot write {path}: {path.parent} is no folder") from error
     tempfile.TemporaryFile(dir=path.parent).close()
+
+
+def _write_json(path: Path | None, result: Mapping[str, Any]) -> None:
+  if path:
+    content = (json.dumps(result, indent=2) + "\n").encode()
+    _write(path, lambda: write_atomically(path, content))
 
 
 def _write(path: Path, write: Callable[[], Any]) -> None:

@@ -2,15 +2,18 @@
 
 C MuJoCo computes in double precision and is the reference. MJX and Warp compute in single precision
 and solve contacts by other routes, so that trajectories part with time; how fast is what
-`TOLERANCES` states and the tests hold them to.
+`TOLERANCES` states and the tests hold them to. A solver that is stopped early, for speed, ends at
+another place on every engine, because line searches differ: `STOPPED_EARLY`.
 """
 
+import copy
 import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import mujoco
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -36,14 +39,24 @@ class Tolerance(NamedTuple):
 
 
 TOLERANCES: Mapping[int, Tolerance] = {
-  1: Tolerance(1e-6, 1e-6, 5e-5, 5e-5),
+  1: Tolerance(1e-6, 2e-6, 5e-5, 5e-4),
   10: Tolerance(1e-5, 1e-4, 5e-4, 2e-2),
   100: Tolerance(1e-3, 1e-2, 5e-2, 1e-1),
 }
-"""By horizon. The H1 on its feet, eight worlds and every one another robot, measured 4e-9, 5e-7 and
-8e-7 for positions of the median world, 3e-7, 2e-5 and 3e-5 for velocities. A world in which a foot
-touches down a step later parts at once; the worst had 1e-7, 2e-5 and 1e-3, and 5e-6, 4e-3 and 3e-3.
-The Panda beside a falling cube stays below 5e-6 and 8e-4 in every world."""
+"""By horizon, for robots on their feet or a solver that is run out (`with_solver_run_out`). The H1
+after ten control steps of random actions, 64 worlds and every one another robot, measured 6e-8,
+5e-7 and 1e-6 for positions of the median world, 1e-5, 2e-5 and 3e-5 for velocities. A world in
+which a foot touches down a step later parts at once; the worst had 8e-7, 2e-6 and 8e-4, and 2e-4,
+2e-4 and .02. The Panda with its cube stays below 3e-7 and 8e-6 in every world."""
+
+STOPPED_EARLY: Mapping[int, Tolerance] = {
+  1: Tolerance(1e-6, 1e-3, 5e-5, 2e-1),
+  10: Tolerance(1e-4, 5e-2, 5e-3, 2.0),
+  100: Tolerance(1e-2, 2e-1, 2e-1, 5.0),
+}
+"""By horizon, for a robot that flails while its solver stops before it has converged, as the H1's
+does: what is left over is not the same on two engines. The H1 as above measured 6e-8, 5e-7 and
+3e-3, and 1e-5, 2e-5 and .05; the worst world 8e-5, .01 and .04, and .02, .6 and 1.8."""
 
 
 class Row(NamedTuple):
@@ -67,12 +80,18 @@ class Row(NamedTuple):
   qvel_worst: float
   overflow: int
 
-  @property
-  def within(self) -> bool:
-    """Whether median and worst world are within the stated tolerance and nothing was lost."""
+  def within(self, tolerances: Mapping[int, Tolerance] = TOLERANCES) -> bool:
+    """Whether median and worst world are within tolerance and nothing was lost."""
     found = (self.qpos, self.qpos_worst, self.qvel, self.qvel_worst)
-    limits = zip(found, TOLERANCES[self.steps], strict=True)
+    limits = zip(found, tolerances[self.steps], strict=True)
     return all(value <= most for value, most in limits) and not self.overflow
+
+
+def with_solver_run_out(model: mujoco.MjModel) -> mujoco.MjModel:
+  """A copy whose solver ends where it has converged, not where training stops it."""
+  model = copy.deepcopy(model)
+  model.opt.iterations = model.opt.ls_iterations = 50
+  return model
 
 
 def trajectories(

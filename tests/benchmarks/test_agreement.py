@@ -22,19 +22,31 @@ def target():
 def test_every_engine_has_a_row_for_every_horizon(target):
   engines = ("native", "warp" if importlib.util.find_spec("warp") else "mjx")
   rows = agreement.compare_environment(target, engines, worlds=3)
+  assert list(rows) == [*agreement.SOLVERS, "as trained to run out"]
   expected = [(engine, steps) for engine in engines for steps in HORIZONS]
-  assert [(row.engine, row.steps) for row in rows] == expected
-  same = [row for row in rows if row.engine == "native"]
-  assert all(row.qpos_worst == 0.0 and row.within for row in same)  # the same engine again
+  for solver in agreement.SOLVERS:
+    assert [(row.engine, row.steps) for row in rows[solver]] == expected
+    same = [row for row in rows[solver] if row.engine == "native"]
+    assert all(row.qpos_worst == 0.0 and row.within() for row in same)  # the same engine again
+  stopped = rows["as trained to run out"]
+  assert [(row.engine, row.steps) for row in stopped] == [("native", steps) for steps in HORIZONS]
+
+
+def test_a_solver_that_is_run_out_is_another(target):
+  model = target.make_env(target.config, 1, engine="native").engine.model
+  model.opt.iterations, model.opt.ls_iterations = 2, 5
+  out = physics.with_solver_run_out(model)
+  assert (out.opt.iterations, out.opt.ls_iterations) == (50, 50)
+  assert (model.opt.iterations, model.opt.ls_iterations) == (2, 5)
 
 
 def test_what_is_out_of_tolerance_fails_the_benchmark(target, monkeypatch, capsys):
   monkeypatch.setattr(agreement, "_target", lambda name: target)
   result = agreement.measure(["tiny/robot"], ["native"], worlds=2)
-  assert not result["faults"] and len(result["rows"]) == len(HORIZONS)
+  assert not result["faults"] and len(result["rows"]) == 3 * len(HORIZONS)
   assert set(agreement.COLUMNS.values()) <= set(result["rows"][0])
-  tight = {steps: limit._replace(qpos=-1.0) for steps, limit in agreement.TOLERANCES.items()}
-  monkeypatch.setattr(physics, "TOLERANCES", tight)
+  tight = {steps: limit._replace(qpos=-1.0) for steps, limit in physics.TOLERANCES.items()}
+  monkeypatch.setitem(agreement.SOLVERS, "run out", tight)
   failed = agreement.measure(["tiny/robot"], ["native"], worlds=2)
   assert len(failed["faults"]) == len(HORIZONS) and "out of tolerance" in failed["faults"][0]
   monkeypatch.setattr(agreement, "measure", lambda: failed)

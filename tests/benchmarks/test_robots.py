@@ -149,11 +149,20 @@ def test_engines_are_compared_stage_by_stage(target):
 def test_a_dropped_contact_fails_the_benchmark_and_says_where(target, monkeypatch):
   monkeypatch.setattr(tiny_robot.TinyRobot, "overflow_at", 10.0)
   settings = robots.Settings(("environment",), rounds=1, seconds=0.0, warmup=1, steps=2)
-  result = robots.measure(target, ("native",), (WORLDS,), settings=settings)
+  kept: list[int] = []
+  sizes = (WORLDS, 2 * WORLDS)
+  result = robots.measure(
+    target,
+    ("native",),
+    sizes,
+    settings=settings,
+    keep=lambda found: kept.append(len(found["rows"])),
+  )
+  assert kept == [1, 2]  # after every number of worlds
   assert result["rows"][0]["overflow"] > 0
   assert result["rows"][0]["fraction_of_ceiling"] is None
-  (fault,) = result["faults"]
-  assert fault.startswith(f"native environment, {WORLDS} worlds: overflow ")
+  for fault, worlds in zip(result["faults"], sizes, strict=True):
+    assert fault.startswith(f"native environment, {worlds} worlds: overflow ")
 
 
 def test_worlds_that_do_not_fit_are_refused_with_the_number_that_does(target, monkeypatch):
