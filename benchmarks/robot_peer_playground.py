@@ -55,6 +55,10 @@ LIKENESSES = {
 _BUFFERS = ("naconmax", "naccdmax")  # of contacts, in Playground's configurations; some have both
 
 
+class NoCounterpartError(UserError):
+  """Of a robot of ours, or a task, that Playground does not have."""
+
+
 class SteppedPeer(NamedTuple):
   """A batch of the peer's worlds, and what is asked of them.
 
@@ -73,26 +77,28 @@ class SteppedPeer(NamedTuple):
   actions: Any
 
 
-def real(experiment: str, impl: str, worlds: int) -> SteppedPeer:
+def real(experiment: str, impl: str, worlds: int, allow_download: bool = False) -> SteppedPeer:
   """Playground's own environment of the robot.
 
   Args:
     experiment: ours.
     impl: of MJX, "jax" or "warp".
     worlds: side by side.
+    allow_download: see `playground.load`.
 
   Raises:
-    UserError: saying why it cannot be had without a download.
+    UserError: saying why it cannot be had; `NoCounterpartError` where Playground has none.
   """
   likeness = LIKENESSES.get(experiment)
-  if likeness is None or likeness.environment is None:
-    raise UserError(f"Playground has no environment of {experiment}")
-  name, theirs = likeness.environment, playground.package()
+  name = likeness and likeness.environment
+  if likeness is None or name is None:
+    raise NoCounterpartError(f"Playground has no environment of {experiment}")
+  theirs = playground.package()
   overrides: dict[str, Any] = {"impl": impl}
   if impl == "warp":
     defaults = theirs.registry.get_default_config(name)
     overrides |= {key: likeness.contacts * worlds for key in _BUFFERS if key in defaults}
-  world = playground.load(name, overrides=overrides)
+  world = playground.load(name, allow_download=allow_download, overrides=overrides)
   env = theirs.wrapper.wrap_for_brax_training(world, episode_length=_EPISODE_STEPS)
   shape = (_STEPS, worlds, env.action_size)
   return SteppedPeer(

@@ -1,15 +1,16 @@
 """The peers of a robot's benchmark: Brax's PPO, and MuJoCo Playground's way of stepping a model.
 
 Brax trains the same environment on the same engine in a process of its own (`robot_peer_brax`).
-Playground's environment of the same robot is taken where the package and its assets are installed;
-its assets are a download that is not made here. Elsewhere `playground_loop` steps our model the way
-it does. Both peers do less than ours: a finished world begins anew in the one state in which it
+Playground's environment of the same robot is taken where package and assets are installed, or the
+assets may be downloaded. Elsewhere `robot_peer_playground.stepped` steps our model the way it
+does. Both peers do less than ours: a finished world begins anew in the one state in which it
 first began, and worlds do not differ in their models in the loop.
 """
 
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -73,7 +74,12 @@ def check(name: str, python: Path | None) -> None:
 
 @contextmanager
 def open_peer(
-  name: str, python: Path | None, target: Target, bench: Bench, start: Start
+  name: str,
+  python: Path | None,
+  target: Target,
+  bench: Bench,
+  start: Start,
+  allow_download: bool = False,
 ) -> Iterator[OpenPeer]:
   """Sets a peer up, and puts it away afterwards.
 
@@ -83,25 +89,32 @@ def open_peer(
     target: what is measured.
     bench: ours, on the engine that the peer is to have too.
     start: where worlds begin.
+    allow_download: whether Playground may fetch its robots.
+
+  Raises:
+    UserError: where it cannot be had.
   """
   if name == "playground":
-    yield _playground(target, bench, start)
+    yield _playground(target, bench, start, allow_download)
     return
   assert python is not None  # checked before
   with _brax(python, target, bench) as peer:
     yield peer
 
 
-def _playground(target: Target, bench: Bench, start: Start) -> OpenPeer:
+def _playground(target: Target, bench: Bench, start: Start, allow_download: bool) -> OpenPeer:
   """Its environment on MJX's implementation that fits the engine: Warp's for Warp, else JAX's."""
   impl = "warp" if bench.engine == "warp" else "jax"
   experiment_name = target.name.partition(":")[0]
   facts: dict[str, Any] = {}
   try:
-    peer = robot_peer_playground.real(experiment_name, impl, bench.worlds)
+    peer = robot_peer_playground.real(experiment_name, impl, bench.worlds, allow_download)
   except UserError as error:
+    if allow_download and not isinstance(error, robot_peer_playground.NoCounterpartError):
+      raise
     peer = robot_peer_playground.stepped(experiment_name, impl, bench.physics, start)
     facts["peer_note"] = f"not Playground's own environment: {error}"
+    print(facts["peer_note"], file=sys.stderr, flush=True)
   one = jnp.ones((), jnp.int32)
   shapes = jax.eval_shape(lambda: (peer.state, peer.actions, one))
   options = robot_peer_playground.options(impl)

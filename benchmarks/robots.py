@@ -88,11 +88,13 @@ class Peer(NamedTuple):
     name: "brax" or "playground".
     python: of an environment with Brax's trainer, for "brax".
     worlds: of either side; None takes the experiment's own number.
+    allow_download: whether "playground" may fetch its robots.
   """
 
   name: str
   python: Path | None = None
   worlds: int | None = None
+  allow_download: bool = False
 
 
 def measure(
@@ -260,7 +262,10 @@ def _measure_peer(
   for name in engines if peer.name == "playground" else engines[:1]:
     bench = Bench(target, name, start, settings.seconds)
     _say(f"{peer.name} and ours on {name}, {worlds} worlds: compiling")
-    with robot_peers.open_peer(peer.name, peer.python, target, bench, start) as theirs:
+    opened = robot_peers.open_peer(
+      peer.name, peer.python, target, bench, start, peer.allow_download
+    )
+    with opened as theirs:
       cell = bench.cell(theirs.stage)
       _say(f"{peer.name} and ours on {name}, {worlds} worlds: measuring")
       pair = (cell.contender, theirs.contender)

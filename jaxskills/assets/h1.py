@@ -7,7 +7,9 @@ Its sensors, by name:
 - `pelvis_velocity`, `pelvis_gyro`: in the pelvis' frame; `pelvis_up`: its z axis, world frame;
 - `left_foot_contact`, `right_foot_contact`: total normal force on the sole, in N, 0 in the air;
 - `left_foot_position`, `left_foot_velocity` (likewise right): of the sole's middle, world frame;
-- `left_hand_position`, `right_hand_position`, `head_position`: world frame.
+- `left_hand_position`, `right_hand_position`, `head_position`: world frame;
+- `waist_position`, `waist_velocity`: of the joint between pelvis and torso, in rad and rad/s, when
+  the unit reads.
 """
 
 from importlib import resources

@@ -23,7 +23,8 @@ from jaxskills.errors import UserError
 from jaxskills.training.storage import disk_faults, write_atomically
 
 _COLUMNS = {name: name for name in ("name", "value", "unit", "peer", "ratio")}
-_OF_ROBOTS = ("engines", "envs", "stages", "peer", "peer_python", "peer_envs", "seconds", "rounds")
+_OF_PEERS = ("peer_python", "peer_envs", "peer_download")
+_OF_ROBOTS = ("engines", "envs", "stages", "peer", *_OF_PEERS, "seconds", "rounds")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
   robots.add_argument(
     "--peer-envs", type=positive, metavar="N", help="worlds of that comparison (the experiment's)"
+  )
+  robots.add_argument(
+    "--peer-download", action="store_true", help="let playground clone its robots if it has none"
   )
   robots.add_argument("--seconds", type=_seconds, help="that a turn lasts at least (2)")
   robots.add_argument("--rounds", type=positive, help="turns of each contender (5)")
@@ -131,9 +135,11 @@ def _measure_robot(benchmark: Any, args: argparse.Namespace) -> dict[str, Any]:
     for name in ("stages", "seconds", "rounds")
     if getattr(args, name) is not None
   }
-  if args.peer is None and (args.peer_python or args.peer_envs):
-    raise UserError("--peer-python and --peer-envs are for a --peer, such as --peer=brax")
-  peer = benchmark.Peer(args.peer, args.peer_python, args.peer_envs) if args.peer else None
+  of_peer = [getattr(args, name) for name in _OF_PEERS]
+  if args.peer is None and any(of_peer):
+    options = ", ".join(f"--{name.replace('_', '-')}" for name in _OF_PEERS)
+    raise UserError(f"{options} are for a --peer, such as --peer=brax")
+  peer = benchmark.Peer(args.peer, *of_peer) if args.peer else None
   return benchmark.measure(
     target,
     **chosen,

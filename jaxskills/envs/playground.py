@@ -7,6 +7,7 @@ of them is first loaded. Nothing is downloaded here unless that is asked for.
 
 import importlib
 import importlib.util
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def load(
 
   Raises:
     UserError: if Playground is not installed, there is no such environment, or it would have to
-      download what it may not.
+      download what it may not, or cannot.
   """
   playground = package()
   robots = Path(playground.__file__).parent.joinpath(*_ROBOTS)
@@ -75,7 +76,12 @@ def load(
       f"Playground would clone {_ROBOTS_URL} into {robots} for {name}; "
       "pass allow_download=True to let it"
     )
-  return playground.registry.load(name, config_overrides=dict(overrides or {}))
+  try:
+    return playground.registry.load(name, config_overrides=dict(overrides or {}))
+  except (subprocess.CalledProcessError, FileNotFoundError) as error:
+    if robots.exists() or not needs_robots:
+      raise
+    raise UserError(f"Playground could not clone {_ROBOTS_URL} into {robots}: {error}") from error
 
 
 def package() -> Any:

@@ -111,17 +111,38 @@ def test_a_robot_that_playground_does_not_have_is_refused(target, start):
     stepped("tiny/robot", "jax", engine, start)
 
 
-def test_playgrounds_loop_races_with_its_own_solver_settings(target, start, monkeypatch):
+@pytest.mark.parametrize("allow_download", [False, True])
+def test_playgrounds_loop_races_with_its_own_solver_settings(
+  target, start, monkeypatch, capfd, allow_download
+):
   likeness = robot_peers.robot_peer_playground.Likeness(None, 1, 5, 8)
   monkeypatch.setitem(robot_peers.robot_peer_playground.LIKENESSES, "tiny/robot", likeness)
   bench = Bench(target, "native", start, seconds=0.0)
-  with robot_peers.open_peer("playground", None, target, bench, start) as peer:
+  opened = robot_peers.open_peer("playground", None, target, bench, start, allow_download)
+  with opened as peer:
     rates = measuring.race((peer.contender,), rounds=1, seconds=0.0)
     assert peer.stage == "environment" and peer.floor == 2.5
     assert "iterations 1" in peer.facts["peer_does"]
     assert peer.facts["peer_note"].endswith("Playground has no environment of tiny/robot")
+    assert peer.facts["peer_note"] in capfd.readouterr().err
   assert rates[peer.contender.name][0] > 0
   assert bench.physics.model.opt.iterations == 5  # ours is as it was
+
+
+def test_a_download_that_was_asked_for_and_fails_is_not_a_loop_instead(target, start, monkeypatch):
+  likeness = robot_peers.robot_peer_playground.Likeness("TinyRobot", 1, 5, 8)
+  monkeypatch.setitem(robot_peers.robot_peer_playground.LIKENESSES, "tiny/robot", likeness)
+
+  def load(name, *, allow_download, overrides):
+    assert allow_download and name == "TinyRobot"
+    raise UserError("could not clone")
+
+  monkeypatch.setattr(playground, "package", lambda: None)
+  monkeypatch.setattr(playground, "load", load)
+  bench = Bench(target, "native", start, seconds=0.0)
+  with pytest.raises(UserError, match="could not clone"):
+    with robot_peers.open_peer("playground", None, target, bench, start, allow_download=True):
+      pass
 
 
 @pytest.mark.parametrize(
@@ -139,7 +160,8 @@ def test_playgrounds_own_robots_have_room_for_their_contacts(
   monkeypatch.setattr(playground, "package", lambda: SimpleNamespace(registry=registry))
   asked = []
 
-  def load(name, *, overrides):
+  def load(name, *, allow_download, overrides):
+    assert not allow_download
     asked.append(overrides)
     raise UserError("it is a stand-in")
 

@@ -27,6 +27,7 @@ class Peer(NamedTuple):
   name: str
   python: Path | None = None
   worlds: int | None = None
+  allow_download: bool = False
 
 class Settings(NamedTuple):
   stages: Any = "all"
@@ -83,10 +84,11 @@ def test_an_experiment_becomes_a_benchmark_by_being_named(walkers, capsys):
 def test_its_options_and_overrides_arrive(walkers):
   options = ["--engines=native,mjx", "--envs=64,512", "--stages=engine,training", "--rounds=7"]
   options += ["--seconds=0.5", "--peer=brax", "--peer-python=bin/python", "--peer-envs=16"]
+  options += ["--peer-download"]
   assert main(["bench", "fake/tiny:full", *options, "--config.learner.alpha=3"]) == 0
   assert called(walkers) == [
     "fake/tiny:full", 3.0, "a world", ["native", "mjx"], [64, 512],
-    ["brax", "bin/python", "16"], [["engine", "training"], 7, 0.5],
+    ["brax", "bin/python", "16", "True"], [["engine", "training"], 7, 0.5],
   ]  # fmt: skip
 
 
@@ -163,6 +165,7 @@ def test_a_benchmark_that_is_no_robots_has_no_presets(walkers, capsys):
     ("--seconds=fast", "must be a number of seconds, got 'fast'"),
     ("--seconds=-1", "must be a number of seconds"),
     ("--peer-envs=64", "are for a --peer"),
+    ("--peer-download", "--peer-download are for a --peer"),
     ("--config.learner.aplha=3", "did you mean config.learner.alpha"),
   ],
 )

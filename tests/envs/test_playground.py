@@ -2,8 +2,10 @@
 
 import dataclasses
 import importlib
+import subprocess
 import sys
 from typing import Any
+from unittest.mock import Mock
 
 import jax
 import jax.numpy as jnp
@@ -88,6 +90,19 @@ def test_nothing_is_downloaded_unless_asked_for(playground, tmp_path):
   assert playground.loaded == []
   make_playground("H1JoystickGaitTracking", allow_download=True)
   assert playground.loaded == [("H1JoystickGaitTracking", {"impl": "jax"})]
+
+
+@pytest.mark.parametrize(
+  "fault",
+  [subprocess.CalledProcessError(128, ["git", "clone"]), FileNotFoundError(2, "no file", "git")],
+)
+def test_a_download_that_fails_is_one_line(playground, monkeypatch, fault):
+  monkeypatch.setattr(playground.registry, "load", Mock(side_effect=fault))
+  with pytest.raises(UserError, match=r"could not clone https://github.com/deepmind") as refusal:
+    load("H1JoystickGaitTracking", allow_download=True)
+  assert "git" in str(refusal.value) and "\n" not in str(refusal.value)
+  with pytest.raises(type(fault)):  # had nothing to do with robots
+    load("CartpoleBalance")
 
 
 def test_worlds_that_share_buffers_are_refused_in_one_line(playground):

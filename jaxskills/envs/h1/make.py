@@ -20,7 +20,9 @@ class Variation(NamedTuple):
 
   Attributes:
     friction: of the soles, sliding.
-    mass: of every link, each its own factor.
+    mass: of every link but the feet, each its own factor.
+    foot_mass: of each foot; published models differ by a quarter.
+    foot_center_of_mass: shift of each foot's, half width along each axis, m; likewise by 19 mm.
     payload: added to the torso, kg.
     center_of_mass: shift of the torso's, half width along each axis, m.
     motor_strength: of every motor, its own; gains and torque limit alike.
@@ -32,6 +34,8 @@ class Variation(NamedTuple):
 
   friction: tuple[float, float] = (0.4, 1.25)
   mass: tuple[float, float] = (0.9, 1.1)
+  foot_mass: tuple[float, float] = (0.9, 1.25)
+  foot_center_of_mass: float = 0.02
   payload: tuple[float, float] = (-1.0, 3.0)
   center_of_mass: float = 0.03
   motor_strength: tuple[float, float] = (0.9, 1.1)
@@ -42,6 +46,7 @@ class Variation(NamedTuple):
 
 
 VARIATION, COMMANDS, DISTURBANCES = Variation(), Commands(), Disturbances()
+FEET = ("left_ankle_link", "right_ankle_link")
 SOLES = tuple(name for foot in H1.foot_geoms for name in foot)
 
 
@@ -49,7 +54,9 @@ def make_randomizer(variation: Variation) -> Randomizer:
   """All of it at once."""
   return vary.combine(
     vary.friction(variation.friction, geoms=SOLES),
-    vary.mass(scale=variation.mass),
+    vary.mass(scale=variation.mass, bodies=_links()),
+    vary.mass(scale=variation.foot_mass, bodies=FEET),
+    *(vary.center_of_mass(variation.foot_center_of_mass, body=foot) for foot in FEET),
     vary.payload(kg=variation.payload, body="torso_link"),
     vary.center_of_mass(variation.center_of_mass, body="torso_link"),
     vary.motor_strength(variation.motor_strength),
@@ -57,6 +64,13 @@ def make_randomizer(variation: Variation) -> Randomizer:
     vary.joint_damping(variation.joint_damping),
     vary.armature(variation.armature),
   )
+
+
+def _links() -> tuple[str, ...]:
+  """All bodies of the robot but its feet."""
+  model = h1_model(looks=False)
+  names = (model.body(index).name for index in range(1, model.nbody))
+  return tuple(name for name in names if name not in FEET)
 
 
 def make_h1_velocity(

@@ -3,7 +3,8 @@
 The order and scales of the measurable part are those of Unitree's own deployment for ten leg joints
 (unitree_rl_gym, `deploy_real`, whose clock turns in .8 s): gyro, gravity, command, joint positions,
 joint velocities, last action, clock. The inertial unit sits in the torso; what it reads is turned
-into the pelvis' frame by the angle and rate of the waist, as the robot's controller has to. Noise:
+into the pelvis' frame by the waist's angle and rate at the same instant, as the robot's controller
+has to (sensors say what was before a physics step, `qpos` what is after it). Noise:
 gyro, joint positions and gravity as mjlab and MuJoCo Playground set them, joint velocities between
 the two.
 """
@@ -19,7 +20,6 @@ from jaxskills.envs.terms import Term
 from jaxskills.physics import frames
 from jaxskills.physics.sensors import Sensors
 
-_WAIST = H1.joints.index("torso")
 _GROUND_FRICTION = "left_heel"  # every sole has the same
 
 
@@ -30,12 +30,14 @@ def declare(env: Any) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
   number = len(joints)
 
   def gyro(data: Any) -> Float[Array, "3"]:
-    reading = sensors(data.physics.sensordata, "gyro")
-    return _pelvis_rate(reading, data.physics)
+    read = data.physics.sensordata
+    turned = frames.about_z(sensors(read, "waist_position")[0], sensors(read, "gyro"))
+    return turned - jnp.array([0.0, 0.0, 1.0]) * sensors(read, "waist_velocity")
 
   def gravity(data: Any) -> Float[Array, "3"]:
-    torso = frames.rotate_inverse(_imu(sensors, data), jnp.array(frames.DOWN))
-    return frames.about_z(data.physics.qpos[7 + _WAIST], torso)
+    read = data.physics.sensordata  # its quaternion is never one of zeros
+    torso = frames.rotate_inverse(sensors(read, "imu_quat"), jnp.array(frames.DOWN))
+    return frames.about_z(sensors(read, "waist_position")[0], torso)
 
   def clock(data: Any) -> Float[Array, "2"]:
     angle = 2.0 * jnp.pi * data.phase
@@ -108,14 +110,3 @@ def declare(env: Any) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
     truth("latency", 1, "s", "", latency, 50.0),
   )
   return measurable, privileged
-
-
-def _imu(sensors: Sensors, data: Any) -> Float[Array, "4"]:
-  """The torso's attitude as the unit reports it; a quaternion of zeros cannot come from it."""
-  return sensors(data.physics.sensordata, "imu_quat")
-
-
-def _pelvis_rate(reading: Array, physics: Any) -> Float[Array, "3"]:
-  """Angular velocity of the pelvis from that of the torso and the waist's angle and rate."""
-  turned = frames.about_z(physics.qpos[7 + _WAIST], reading)
-  return turned - jnp.array([0.0, 0.0, 1.0]) * physics.qvel[6 + _WAIST]

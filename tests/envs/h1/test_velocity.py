@@ -113,6 +113,18 @@ def test_the_torsos_sensors_are_turned_into_the_pelvis_frame(calm: H1Velocity):
   np.testing.assert_allclose(seen[where["projected_gravity"]], gravity, atol=1e-5)
   np.testing.assert_allclose(seen[where["gyro"]], 0.25 * qvel[3:6], atol=1e-4)
 
+  @jax.jit
+  def look_after_a_step(qpos, qvel):
+    """The waist is pushed as hard as it can; what is seen is of one instant all the same."""
+    physics = calm.engine.start(qpos, qvel, {})
+    wild = jnp.zeros((4, 19)).at[:3, waist].set(10.0).at[3, waist].set(-10.0)
+    before = calm.engine.step(physics, wild, {})
+    seen = terms.measure(calm.measurable, data._replace(physics=before))
+    return seen, calm._sensors(before.sensordata, "pelvis_gyro")
+
+  seen, pelvis = look_after_a_step(jnp.asarray(qpos), jnp.asarray(qvel))
+  np.testing.assert_allclose(seen[where["gyro"]], 0.25 * pelvis, atol=1e-4)
+
 
 def test_the_robot_stands_in_its_default_pose(calm: H1Velocity):
   first, states = rolled(calm, 2, 25)
