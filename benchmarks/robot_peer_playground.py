@@ -22,7 +22,7 @@ from jaxskills.benchmarks.robot_worlds import Start
 from jaxskills.envs import playground
 from jaxskills.errors import UserError
 from jaxskills.physics.capacity import capacity_of
-from jaxskills.physics.mjx import compiler_options
+from jaxskills.physics.mjx import compiler_options, lost
 from jaxskills.physics.state import Engine
 
 _EPISODE_STEPS = 1000
@@ -65,14 +65,18 @@ class SteppedPeer(NamedTuple):
   Attributes:
     name: of the contender.
     does: what it computes, for the row.
-    run: `(state, actions, steps []) -> (state, a number that depends on all)`.
+    run: `(state, actions, steps []) -> (state, figures)` as `robot_facts.Meter` takes them.
+    qpos: of a state, `[worlds, nq]`.
     state: to begin with.
+    model: that is stepped.
     actions: `[steps, worlds, action]`.
   """
 
   name: str
   does: str
   run: Callable[..., Any]
+  qpos: Callable[[Any], Any]
+  model: mujoco.MjModel
   state: Any
   actions: Any
 
@@ -104,7 +108,9 @@ def real(experiment: str, impl: str, worlds: int, allow_download: bool = False) 
   return SteppedPeer(
     f"MuJoCo Playground {name}, {impl}",
     "the environment itself, with its wrappers for Brax's training",
-    _stepping(env),
+    _stepping(env, impl),
+    lambda state: state.data.qpos,
+    world.mj_model,
     _begun(env, impl, worlds),
     jax.random.uniform(jax.random.key(1), shape, minval=-1.0, maxval=1.0),
   )
@@ -140,7 +146,9 @@ def stepped(experiment: str, impl: str, engine: Engine, start: Start) -> Stepped
     f"Playground's step loop on our model, {impl}",
     f"mjx.step in a scan over whole mjx.Data, solver iterations {likeness.iterations}, Brax's "
     "wrappers; no randomisation, noise, latency or pushes; a reward of one line",
-    _stepping(wrapped),
+    _stepping(wrapped, impl),
+    lambda state: state.pipeline_state.qpos,
+    model,
     state.replace(pipeline_state=middle),
     start.tape.controls[:, :, -1],
   )
@@ -232,16 +240,20 @@ class StepLoop(brax_base.Env):
     return "mjx"
 
 
-def _stepping(env: Any) -> Callable[..., Any]:
+def _stepping(env: Any, impl: str) -> Callable[..., Any]:
   """All actions in turn, in a loop of as many steps as asked for."""
 
-  def run(state: Any, actions: Array, steps: Int[Array, ""]) -> tuple[Any, Array]:
-    def step(number: Array, loop: tuple[Any, Array]) -> tuple[Any, Array]:
-      state, total = loop
+  def run(state: Any, actions: Array, steps: Int[Array, ""]) -> tuple[Any, dict[str, Array]]:
+    def step(number: Array, loop: tuple) -> tuple:
+      state, overflow, total = loop
       after = env.step(state, actions[number])
       seen = sum(jnp.sum(leaf, dtype=jnp.float32) for leaf in jax.tree.leaves(after.obs))
-      return after, total + jnp.sum(after.reward) + seen
+      data = after.pipeline_state if hasattr(after, "pipeline_state") else after.data
+      overflow += jnp.sum(lost(data, impl) != 0)
+      return after, overflow, total + jnp.sum(after.reward) + seen
 
-    return jax.lax.fori_loop(0, steps, step, (state, jnp.zeros(())))
+    loop = (state, jnp.zeros((), jnp.int32), jnp.zeros(()))
+    state, overflow, total = jax.lax.fori_loop(0, steps, step, loop)
+    return state, {"overflow": overflow, "sum of rewards and observations": total}
 
   return run

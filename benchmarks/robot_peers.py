@@ -12,20 +12,23 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import jaxskills
 from jaxskills.benchmarks import measuring, robot_peer_playground
 from jaxskills.benchmarks.measuring import Contender
+from jaxskills.benchmarks.robot_facts import Meter, contacts_per_world
 from jaxskills.benchmarks.robot_stages import Bench
 from jaxskills.benchmarks.robot_worlds import Start, Target
 from jaxskills.config import to_plain
+from jaxskills.envs import playground
 from jaxskills.errors import UserError
 from jaxskills.experiments import on_policy as experiment
 from jaxskills.learners.ppo import make_ppo
@@ -45,18 +48,22 @@ class OpenPeer(NamedTuple):
 
   Attributes:
     stage: of ours, that it is compared with.
-    contender: as `measuring` races it.
+    contender: as `measuring` races it; it runs `meter`.
+    meter: of what went wrong on its side.
     floor: the ratio that we hold ourselves to, on a CPU; None for none.
     facts: for the row.
   """
 
   stage: str
   contender: Contender
+  meter: Meter
   floor: float | None
   facts: Mapping[str, Any]
+  contacts: Callable[[], float] | None = None
+  """Of a world, in the mean, now; None where it cannot be looked at."""
 
 
-def check(name: str, python: Path | None) -> None:
+def check(name: str, python: Path | None, allow_download: bool = False) -> None:
   """Refuses a peer that cannot be had, before anything is measured.
 
   Raises:
@@ -70,6 +77,8 @@ def check(name: str, python: Path | None) -> None:
       "--peer=brax needs --peer-python=PATH, the Python of a virtual environment of its own, "
       f"made with: {INSTALL}{given}"
     )
+  if name == "playground" and allow_download:
+    playground.package()
 
 
 @contextmanager
@@ -125,13 +134,15 @@ def _playground(target: Target, bench: Bench, start: Start, allow_download: bool
 
   def run() -> Mapping[str, float]:
     nonlocal state
-    state, total = compiled(state, actions, steps)
-    return {"sum of rewards and observations": float(total)}
+    state, figures = compiled(state, actions, steps)
+    return {name: float(value) for name, value in figures.items()}
 
-  contender = Contender(peer.name, run, int(steps) * bench.worlds)
+  meter = Meter(run)
+  contender = Contender(peer.name, meter, int(steps) * bench.worlds)
   floor = PLAYGROUND_FLOOR if bench.engine == "native" else None
   facts |= {"peer_compile_seconds": seconds, "peer_does": peer.does}
-  return OpenPeer("environment", contender, floor, facts)
+  contacts = lambda: contacts_per_world(peer.model, np.asarray(peer.qpos(state)))  # noqa: E731
+  return OpenPeer("environment", contender, meter, floor, facts, contacts)
 
 
 def _steps_in_a_turn(bench: Bench) -> int:
@@ -183,8 +194,9 @@ def _brax(python: Path, target: Target, bench: Bench) -> Iterator[OpenPeer]:
         "peer_seconds_to_third_iteration": ready["seconds_before"],
         "parameters": ours,
       }
-      contender = Contender(name, lambda: _ask(process, "again", errors), units)
-      yield OpenPeer("training", contender, BRAX_FLOOR, facts)
+      meter = Meter(lambda: _ask(process, "again", errors))
+      contender = Contender(name, meter, units)
+      yield OpenPeer("training", contender, meter, BRAX_FLOOR, facts)
     finally:
       process.kill()
       process.wait()

@@ -203,11 +203,13 @@ class NativeAlone:
     states = tape.states._asdict() | {"qacc_warmstart": tape.states.warmstart}
     names = ("qpos", "qvel", "act", "time", "qacc_warmstart")
     self._views = [(self._batch.bind(name), states[name]) for name in names]
+    self._number = 0  # of the next step
 
   def run(self, steps: int) -> dict[str, float]:
-    """Plays the tape's first steps."""
+    """Plays the tape's next steps; after its last comes its first."""
     overflow = 0
-    for number in range(steps):
+    for _ in range(steps):
+      number, self._number = self._number, (self._number + 1) % len(self._begins)
       worlds = self._begins[number]
       for view, states in self._views:
         view[worlds] = states[number, worlds]
@@ -224,11 +226,11 @@ class NativeAlone:
 
 
 def engine_program(engine: Engine, tape: Tape) -> Program:
-  """An engine alone, in a compiled loop over the tape."""
+  """An engine alone, in a compiled loop over the tape, which goes on where it last ended."""
 
-  def run(state: PhysicsState, tape: Tape, steps: Int[Array, ""]) -> tuple[PhysicsState, Any]:
-    def step(number: Array, loop: tuple) -> tuple:
-      state, overflow = loop
+  def run(carry: tuple[PhysicsState, Array], tape: Tape, steps: Int[Array, ""]) -> tuple[Any, Any]:
+    def step(_: Array, loop: tuple) -> tuple:
+      state, number, overflow = loop
       begins = tape.begins[number]
       state = jax.tree.map(
         lambda leaf, new: jnp.where(begins.reshape(-1, *(1,) * (leaf.ndim - 1)), new[number], leaf),
@@ -236,13 +238,15 @@ def engine_program(engine: Engine, tape: Tape) -> Program:
         tape.states,
       )
       state = jax.vmap(engine.step)(state, tape.controls[number], tape.parameters)
-      return state, overflow + jnp.sum(state.overflow != 0)
+      after = (number + 1) % len(tape.begins)
+      return state, after, overflow + jnp.sum(state.overflow != 0)
 
-    state, overflow = jax.lax.fori_loop(0, steps, step, (state, jnp.zeros((), jnp.int32)))
-    return state, {"overflow": overflow, "sum": jnp.sum(state.qpos)}
+    loop = (*carry, jnp.zeros((), jnp.int32))
+    state, number, overflow = jax.lax.fori_loop(0, steps, step, loop)
+    return (state, number), {"overflow": overflow, "sum": jnp.sum(state.qpos)}
 
   first = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), tape.states)
-  return Program(run, first, tape, lambda carry: carry)
+  return Program(run, (first, jnp.zeros((), jnp.int32)), tape, lambda carry: carry[0])
 
 
 def worlds_program(target: Target, batch: AutoReset, start: Start, has_policy: bool) -> Program:

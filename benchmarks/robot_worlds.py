@@ -90,10 +90,13 @@ def check_room(target: Target, engine: str, worlds: int) -> None:
 
 
 def random_actions(worlds: AutoReset, key: Key, shape: tuple[int, ...]) -> Float[Array, "..."]:
-  """Uniform in plus and minus 1, or within the limit where that is less; `[*shape, action]`."""
+  """Normal, within the limits, as an untrained actor's of PPO; `[*shape, action]`.
+
+  So the stages with a policy have worlds like those of the others: as many contacts.
+  """
   spec = worlds.spec()
-  limit = min(1.0, spec.action_limit)
-  return jax.random.uniform(key, (*shape, spec.action_size), minval=-limit, maxval=limit)
+  noise = jax.random.normal(key, (*shape, spec.action_size))
+  return jnp.clip(noise, -spec.action_limit, spec.action_limit)
 
 
 def begin(target: Target, worlds: int, warmup: int, steps: int, seed: int = 0) -> Start:

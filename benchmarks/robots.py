@@ -128,17 +128,20 @@ def measure(
     if stage not in STAGES:
       raise UserError(f"unknown stage '{stage}'; there are {', '.join(STAGES)}")
   if peer is not None:
-    robot_peers.check(peer.name, peer.python)
+    robot_peers.check(peer.name, peer.python, peer.allow_download)
   jax.config.update("jax_compilation_cache_dir", None)  # pyright: ignore
   result: dict[str, Any] = {"target": target.name, "machine": robot_facts.machine(names)}
   result |= {"rows": [], "comparisons": [], "refused": [], "faults": []}
+  _check_graphs(result, target, names)
   for worlds in envs:
     _measure_worlds(result, target, names, worlds, settings)
     if result["rows"]:
       keep(result)
   if peer is not None:
-    _measure_peer(result, target, names, peer, settings)
-  _check_graphs(result, target, names)
+    try:
+      _measure_peer(result, target, names, peer, settings)
+    except UserError as error:  # what was measured before stays
+      result["faults"].append(str(error))
   result["machine"]["load_average_at_end"] = [round(load, 2) for load in os.getloadavg()]
   return result
 
@@ -171,10 +174,12 @@ def _measure_worlds(
     contenders = [cell.contender for cell in cells[name].values()]
     graphs = robot_facts.captured_graphs()
     rates = measuring.race(contenders, settings.rounds, settings.seconds)
-    captured = {"graphs_captured": len(robot_facts.captured_graphs() - graphs)}
+    captured = len(robot_facts.captured_graphs() - graphs)
+    if captured > 2 * len(contenders):  # not as buffers settle, but turn after turn
+      result["faults"].append(f"{name}, {worlds} worlds: warp captured {captured} graphs anew")
     for stage, cell in cells[name].items():
       row = _row(bench, stage, cell, cells[name], rates)
-      result["rows"].append(row | (captured if name == "warp" else {}))
+      result["rows"].append(row | ({"graphs_captured": captured} if name == "warp" else {}))
   for other in fitting[1:]:
     _compare(result, cells, fitting[0], other, worlds, settings)
   for name in fitting:
@@ -270,15 +275,20 @@ def _measure_peer(
       _say(f"{peer.name} and ours on {name}, {worlds} worlds: measuring")
       pair = (cell.contender, theirs.contender)
       rates = measuring.race(pair, settings.rounds, settings.seconds)
+      contacts = {
+        "contacts_per_world": robot_facts.contacts_per_world(bench.physics.model, cell.qpos()),
+        "peer_contacts_per_world": theirs.contacts and theirs.contacts(),
+      }
     floor = theirs.floor if jax.default_backend() == "cpu" else None
     result["comparisons"].append(
       measuring.row(
         f"{theirs.stage}, {name} to {peer.name}", _UNIT, rates, pair[0].name, pair[1].name, floor,
         engine=name, envs=worlds, stage=theirs.stage, unroll=cell.unroll,
-        compile_seconds=cell.compile_seconds, **theirs.facts,
+        compile_seconds=cell.compile_seconds, **theirs.facts, **contacts,
       )
     )  # fmt: skip
     _note_faults(result, f"{name} {theirs.stage}, {worlds} worlds", cell.meter)
+    _note_faults(result, f"{theirs.contender.name}, {worlds} worlds", theirs.meter)
 
 
 def _fits(result: dict[str, Any], target: Target, engine: str, worlds: int) -> bool:

@@ -3,7 +3,7 @@
   jaxskills train panda/lift_cube:quick
   jaxskills train panda/lift_cube:full
 
-`quick` takes ten minutes on two shared cores; then 99 of 100 episodes end with the cube in the air
+`quick` takes eleven minutes on two shared cores; then 99 of 100 episodes end with the cube in the air
 at its target (95 %: 95 to 100), 97 with nothing disturbed.
 
 The cube's place and yaw are seen as a tracker tells them, 3 mm noise; with
@@ -28,7 +28,7 @@ from jaxskills.experiments.panda.worlds import make_env as make_env
 
 EXPERIMENT = "panda/lift_cube"
 PRESETS = {
-  "quick": "moves the gripper, dense reward; 2 CPU cores, ten minutes",
+  "quick": "moves the gripper, dense reward; 2 CPU cores, eleven minutes",
   "full": "ten times as long, wider networks; wants an accelerator",
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import mujoco
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from mujoco import mjx
 
 from jaxskills.errors import UserError
@@ -57,6 +57,24 @@ def make_mjx(name: str, model: mujoco.MjModel, substeps: int, *, worlds: int) ->
   return Engine(name, model, substeps, start, step)
 
 
+def lost(data: Any, impl: str) -> Int[Array, "*worlds"]:
+  """Not 0 where an engine dropped something.
+
+  Args:
+    data: MJX's, of one world or of many.
+    impl: of MJX, "jax" or "warp".
+  """
+  if impl == "jax":  # every contact that may be has its place, see `_check_caps`
+    return jnp.zeros(data.time.shape, jnp.int32)
+  record = data._impl
+  # Warp sets its bits for these when it advances time, so never in `start`.
+  contacts = jnp.maximum(record.nacon, record.ncollision)
+  is_full = (record.nefc > record.njmax) | jnp.any(contacts > record.naconmax)
+  return record.overflow.astype(jnp.int32) & ~_LIMITS_REACHED | jnp.reshape(
+    is_full, data.time.shape
+  )
+
+
 def _functions(
   model: mujoco.MjModel, nominal: Any, blank: dict[str, Any]
 ) -> tuple[Callable[..., PhysicsState], Callable[..., PhysicsState]]:
@@ -79,22 +97,12 @@ def _functions(
       data.qpos, data.qvel, data.act, data.time, data.qacc_warmstart, data.sensordata, overflow
     )
 
-  def lost(data: Any) -> Array:
-    """Not 0 where something was dropped."""
-    if blank["impl"] == "jax":
-      return jnp.zeros((), jnp.int32)  # every contact that may be has its place, see `_check_caps`
-    record = data._impl
-    # Warp sets its bits for these when it advances time, so never in `start`.
-    contacts = jnp.maximum(record.nacon, record.ncollision)
-    is_full = jnp.any(record.nefc > record.njmax) | jnp.any(contacts > record.naconmax)
-    return record.overflow.astype(jnp.int32) & ~_LIMITS_REACHED | is_full
-
   def start(
     qpos: Float[Array, "nq"], qvel: Float[Array, "nv"], parameters: Parameters
   ) -> PhysicsState:
     own, data = fresh({"qpos": qpos, "qvel": qvel}, parameters)
     data = mjx.forward(own, data)
-    state = neutral(data, lost(data))
+    state = neutral(data, lost(data, blank["impl"]))
     return state._replace(warmstart=jnp.zeros_like(state.warmstart))
 
   def step(
@@ -106,7 +114,7 @@ def _functions(
     def physics_step(carry: tuple[Any, Array], control: Array) -> tuple[tuple[Any, Array], None]:
       data, overflow = carry
       data = mjx.step(own, data.replace(ctrl=control))
-      return (data, overflow | lost(data)), None
+      return (data, overflow | lost(data, blank["impl"])), None
 
     carry = (data, jnp.zeros((), jnp.int32))
     (data, overflow), _ = jax.lax.scan(physics_step, carry, controls)

@@ -31,7 +31,7 @@ def step_own_worlds(make: Callable[[int], Callable[..., Any]], worlds: int) -> C
     )
     mesh = jax.sharding.get_abstract_mesh()
     devices = 1 if mesh.empty or size % mesh.size else mesh.size
-    own = jax.vmap(make(-(-worlds // devices)))
+    own = jax.vmap(make(-(-max(size, worlds) // devices)))
     if devices > 1:
       split = PartitionSpec(mesh.axis_names)
       # MJX's loops carry constants, of which JAX could not say over which devices they vary.

@@ -74,6 +74,12 @@ def test_masses_are_the_published_ones(model):
 # The record and the model.
 
 
+def test_passive_damping_and_armature_are_the_published_ones(model):
+  np.testing.assert_array_equal(model.dof_armature[:7], 0.1)
+  np.testing.assert_array_equal(model.dof_damping[:7], [40.0] * 4 + [2.0] * 3)
+  np.testing.assert_array_equal(model.dof_damping[7:9], 20.0)  # the fingers': ours
+
+
 def test_joints_and_actuators_are_in_the_order_of_the_record(model):
   fingers = GRIPPER.joints
   assert [model.joint(index).name for index in range(model.njnt)] == [*PANDA.joints, *fingers]

@@ -21,15 +21,32 @@ def target():
 
 def test_every_engine_has_a_row_for_every_horizon(target):
   engines = ("native", "warp" if importlib.util.find_spec("warp") else "mjx")
-  rows = agreement.compare_environment(target, engines, worlds=3)
-  assert list(rows) == [*agreement.SOLVERS, "as trained to run out"]
+  found = agreement.compare_environment(target, engines, worlds=3)
+  assert list(found) == ["as trained", "run out", "as trained to run out"]
   expected = [(engine, steps) for engine in engines for steps in HORIZONS]
-  for solver in agreement.SOLVERS:
-    assert [(row.engine, row.steps) for row in rows[solver]] == expected
-    same = [row for row in rows[solver] if row.engine == "native"]
+  for solver in ("as trained", "run out"):
+    tolerances, rows = found[solver]
+    assert tolerances is physics.TOLERANCES  # this solver is not stopped early
+    assert [(row.engine, row.steps) for row in rows] == expected
+    same = [row for row in rows if row.engine == "native"]
     assert all(row.qpos_worst == 0.0 and row.within() for row in same)  # the same engine again
-  stopped = rows["as trained to run out"]
-  assert [(row.engine, row.steps) for row in stopped] == [("native", steps) for steps in HORIZONS]
+  tolerances, rows = found["as trained to run out"]
+  assert not tolerances
+  assert [(row.engine, row.steps) for row in rows] == [("native", steps) for steps in HORIZONS]
+
+
+def test_only_a_solver_that_is_stopped_early_may_leave_something_over(target):
+  make_env = target.make_env
+
+  def hasty(config, worlds, engine):
+    env = make_env(config, worlds, engine=engine)
+    env.engine.model.opt.iterations = 2
+    return env
+
+  target = target._replace(make_env=hasty)
+  found = agreement.compare_environment(target, ["native"], worlds=2)
+  assert found["as trained"][0] is physics.STOPPED_EARLY
+  assert found["run out"][0] is physics.TOLERANCES
 
 
 def test_a_solver_that_is_run_out_is_another(target):
@@ -46,9 +63,9 @@ def test_what_is_out_of_tolerance_fails_the_benchmark(target, monkeypatch, capsy
   assert not result["faults"] and len(result["rows"]) == 3 * len(HORIZONS)
   assert set(agreement.COLUMNS.values()) <= set(result["rows"][0])
   tight = {steps: limit._replace(qpos=-1.0) for steps, limit in physics.TOLERANCES.items()}
-  monkeypatch.setitem(agreement.SOLVERS, "run out", tight)
+  monkeypatch.setattr(agreement, "TOLERANCES", tight)
   failed = agreement.measure(["tiny/robot"], ["native"], worlds=2)
-  assert len(failed["faults"]) == len(HORIZONS) and "out of tolerance" in failed["faults"][0]
+  assert len(failed["faults"]) == 2 * len(HORIZONS) and "out of tolerance" in failed["faults"][0]
   monkeypatch.setattr(agreement, "measure", lambda: failed)
   monkeypatch.setattr(catalog, "load_benchmark", lambda name: agreement)
   assert main(["bench", "agreement"]) == 1

@@ -46,7 +46,7 @@ def test_brax_is_asked_for_an_iteration_at_a_time(target, start, tmp_path):
   with robot_peers.open_peer("brax", python, target, bench, start) as peer:
     assert peer.stage == "training" and peer.floor == 1.2
     assert peer.contender.units == WORLDS * 4
-    assert peer.contender.run() == {"loss": 0.5} == peer.contender.run()
+    assert peer.contender.run() == {} and peer.meter.faults["nonfinite"] == 0
     assert "0.14.2" in peer.contender.name and "native" in peer.contender.name
 
 
@@ -125,8 +125,23 @@ def test_playgrounds_loop_races_with_its_own_solver_settings(
     assert "iterations 1" in peer.facts["peer_does"]
     assert peer.facts["peer_note"].endswith("Playground has no environment of tiny/robot")
     assert peer.facts["peer_note"] in capfd.readouterr().err
+    assert set(peer.meter.faults.values()) == {0}
+    assert peer.contacts is not None and 0.0 <= peer.contacts() <= 4.0
   assert rates[peer.contender.name][0] > 0
   assert bench.physics.model.opt.iterations == 5  # ours is as it was
+
+
+def test_an_environment_of_playgrounds_own_races_too(target, start, monkeypatch):
+  """One that needs no download; what it is does not matter to the race."""
+  pytest.importorskip("mujoco_playground")
+  likeness = robot_peers.robot_peer_playground.Likeness("CartpoleBalance", 1, 5, 8)
+  monkeypatch.setitem(robot_peers.robot_peer_playground.LIKENESSES, "tiny/robot", likeness)
+  bench = Bench(target, "native", start, seconds=0.0)
+  with robot_peers.open_peer("playground", None, target, bench, start) as peer:
+    assert measuring.race((peer.contender,), rounds=1, seconds=0.0)
+    assert "CartpoleBalance" in peer.contender.name and "peer_note" not in peer.facts
+    assert set(peer.meter.faults.values()) == {0}
+    assert peer.contacts is not None and peer.contacts() == 0.0
 
 
 def test_a_download_that_was_asked_for_and_fails_is_not_a_loop_instead(target, start, monkeypatch):

@@ -1,8 +1,10 @@
 """Tests of the robots' benchmark on a tiny robot, at sizes that measure nothing."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import jax
 import mujoco
@@ -10,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxskills.benchmarks import robots
+from jaxskills.benchmarks import measuring, robot_peers, robots
+from jaxskills.benchmarks.robot_facts import Meter
 from jaxskills.benchmarks.robot_stages import STAGES, Bench, NativeAlone, engine_program
 from jaxskills.cli import catalog
+from jaxskills.envs import playground
 from jaxskills.errors import UserError
 from tests.benchmarks import tiny_robot
 from tests.benchmarks.tiny_robot import STEPS, WORLDS
@@ -49,7 +53,7 @@ def test_the_native_engine_alone_does_the_physics_that_the_environment_asked_for
   tape = start.tape
   alone = NativeAlone(model, tape)
   for number in range(3):
-    alone.run(number + 1)
+    alone.run(1)
     kept = going_on(tape, number) & ~tape.begins[1 : number + 2].any(axis=0)
     assert kept.any()
     np.testing.assert_allclose(alone.qpos()[kept], tape.states.qpos[number + 1, kept], atol=1e-4)
@@ -73,10 +77,14 @@ def test_an_engine_alone_in_jax_does_the_same_physics(target, start):
   tape = start.tape
   engine = tiny_robot.make_env(target.config, WORLDS, engine="mjx").engine
   program = engine_program(engine, tape)
-  state, figures = jax.jit(program.run)(program.carry, program.held, 1)
+  run = jax.jit(program.run)
+  carry, figures = run(program.carry, program.held, 1)
   kept = going_on(tape, 0)
-  np.testing.assert_allclose(state.qpos[kept], tape.states.qpos[1, kept], atol=1e-3)
+  first = program.physics(carry).qpos
+  np.testing.assert_allclose(first[kept], tape.states.qpos[1, kept], atol=1e-3)
   assert figures["overflow"] == 0
+  carry, _ = run(carry, program.held, STEPS)  # goes on, and round to where it was
+  np.testing.assert_allclose(program.physics(carry).qpos, first, atol=1e-6)
 
 
 def test_a_world_that_begins_anew_on_tape_does_so_in_the_engine_alone(start):
@@ -84,7 +92,7 @@ def test_a_world_that_begins_anew_on_tape_does_so_in_the_engine_alone(start):
   number, world = map(int, np.argwhere(start.tape.begins[1:])[0] + (1, 0))
   alone.run(number)
   fallen = alone.qpos()[world, 2]
-  alone.run(number + 1)
+  alone.run(1)
   begun = start.tape.states.qpos[number, world, 2]
   assert abs(alone.qpos()[world, 2] - begun) < 0.02 < begun - fallen + 0.02
 
@@ -163,6 +171,40 @@ def test_a_dropped_contact_fails_the_benchmark_and_says_where(target, monkeypatc
   assert result["rows"][0]["fraction_of_ceiling"] is None
   for fault, worlds in zip(result["faults"], sizes, strict=True):
     assert fault.startswith(f"native environment, {worlds} worlds: overflow ")
+
+
+def test_what_goes_wrong_on_a_peers_side_fails_the_benchmark_too(target, monkeypatch):
+  def open_peer(name, python, target, bench, start, allow_download):
+    del name, python, target, bench, start, allow_download
+    meter = Meter(lambda: {"overflow": 2.0, "sum": 1.0})
+    contender = measuring.Contender("a careless peer", meter, 7.0)
+    return nullcontext(robot_peers.OpenPeer("environment", contender, meter, None, {}, lambda: 3.5))
+
+  monkeypatch.setattr(robot_peers, "open_peer", open_peer)
+  settings = robots.Settings(("environment",), rounds=1, seconds=0.0, warmup=1, steps=2)
+  peer = robots.Peer("playground", worlds=WORLDS)
+  result = robots.measure(target, ("native",), (WORLDS,), peer=peer, settings=settings)
+  assert result["comparisons"][0]["peer_contacts_per_world"] == 3.5
+  assert any(fault.startswith("a careless peer") for fault in result["faults"])
+
+
+def test_a_peer_that_cannot_be_opened_leaves_what_was_measured(target, monkeypatch):
+  def open_peer(*arguments):
+    raise UserError("it went away")
+
+  monkeypatch.setattr(robot_peers, "open_peer", open_peer)
+  settings = robots.Settings(("environment",), rounds=1, seconds=0.0, warmup=1, steps=2)
+  peer = robots.Peer("playground", worlds=WORLDS)
+  result = robots.measure(target, ("native",), (WORLDS,), peer=peer, settings=settings)
+  assert len(result["rows"]) == 1 and result["faults"] == ["it went away"]
+
+
+def test_a_download_without_the_package_is_refused_before_anything_is_measured(target, monkeypatch):
+  monkeypatch.setattr(playground, "package", Mock(side_effect=UserError("not installed")))
+  monkeypatch.setattr(robots, "_measure_worlds", lambda *arguments: pytest.fail("measured"))
+  peer = robots.Peer("playground", allow_download=True)
+  with pytest.raises(UserError, match="not installed"):
+    robots.measure(target, ("native",), (WORLDS,), peer=peer)
 
 
 def test_worlds_that_do_not_fit_are_refused_with_the_number_that_does(target, monkeypatch):

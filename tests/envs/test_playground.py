@@ -81,6 +81,22 @@ def test_an_environment_of_playground_runs_in_our_wrappers(playground):
     np.testing.assert_array_equal(state.reward, expected)
 
 
+def test_an_environment_of_the_real_package_runs_in_our_wrappers():
+  """One of those that need no robots, hence no download."""
+  pytest.importorskip("mujoco_playground")
+  env = make_playground("CartpoleBalance")
+  assert env.spec().step_seconds == 0.01 and env.spec().action_size == 1
+  batch = AutoReset(EpisodeLimit(env, 3), 4)
+  state = jax.jit(batch.reset)(jax.random.split(jax.random.key(0), 2))
+  step = jax.jit(batch.step)
+  resets = []
+  for _ in range(4):
+    state = step(state, jnp.zeros((2, 1)))
+    resets.append(float(state.info["reset"][0]))
+  assert resets == [0.0, 0.0, 1.0, 0.0]
+  assert np.all(state.reward > 0.5) and np.all(np.isfinite(state.obs["state"]))
+
+
 def test_nothing_is_downloaded_unless_asked_for(playground, tmp_path):
   with pytest.raises(UserError) as refusal:
     make_playground("H1JoystickGaitTracking")
