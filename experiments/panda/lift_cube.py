@@ -3,7 +3,7 @@
   jaxskills train panda/lift_cube:quick
   jaxskills train panda/lift_cube:full
 
-`quick` takes eleven minutes on two shared cores; then 99 of 100 episodes end with the cube in the air
+`quick` takes eleven minutes on two cores; then 99 of 100 episodes end with the cube in the air
 at its target (95 %: 95 to 100), 97 with nothing disturbed.
 
 The cube's place and yaw are seen as a tracker tells them, 3 mm noise; with
