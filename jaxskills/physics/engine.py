@@ -2,7 +2,7 @@
 
 "native" is C MuJoCo on the processor's threads and the default there; "mjx" is MuJoCo in JAX, the
 default on other accelerators; "warp" is MuJoCo Warp, the default on an NVIDIA GPU. On two cores the
-first makes four to eight times the steps of the second.
+first makes four to twelve times the steps of the second, by robot and number of worlds.
 """
 
 import importlib.util
