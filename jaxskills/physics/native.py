@@ -29,6 +29,9 @@ from jaxskills.physics.state import Engine, Parameters, PhysicsState
 _Fields = tuple[tuple[str, tuple[int, ...]], ...]  # name and shape of a world's own parameters
 
 _BATCHES = 8  # sizes that are kept; a run uses two or three
+# The volumes by which whole bodies are passed over lie in the frame of the inertia: where worlds
+# have centres of mass of their own, they would hide contacts.
+_DISABLED = int(mujoco.mjtDisableBit.mjDSBL_AUTORESET | mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
 
 
 def make_native(model: mujoco.MjModel, substeps: int, *, threads: int | None = None) -> Engine:
@@ -91,7 +94,7 @@ class _Stepper:
 
   def __init__(self, model: mujoco.MjModel, substeps: int, threads: int):
     self.model = copy.copy(model)
-    self.model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    self.model.opt.disableflags |= _DISABLED
     self._substeps, self._threads = substeps, threads
     self._batches: OrderedDict[tuple[int, _Fields], _Scratch] = OrderedDict()
     self._lock = threading.Lock()
