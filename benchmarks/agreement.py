@@ -43,6 +43,7 @@ COLUMNS = {
 
 _ENOUGH = 5  # iterations of the solver, after which what is left over is rounding
 
+_SCALE = 0.5  # of an untrained actor's actions, which throw a robot down
 _WARMUP = 10  # control steps; a robot that is told nothing but noise soon lies on the ground
 
 
@@ -93,7 +94,7 @@ def compare_environment(
   model = target.make_env(target.config, 1, engine="mjx").engine.model
   substeps = target.config.task.substeps
   last = max(agreement.HORIZONS)
-  tape = begin(target, worlds, _WARMUP, -(-last // substeps)).tape
+  tape = begin(target, worlds, _WARMUP, -(-last // substeps), scale=_SCALE).tape
   controls = np.swapaxes(tape.controls, 1, 2).reshape(-1, worlds, model.nu)[:last]
   asked = (tape.states.qpos[0], tape.states.qvel[0], controls, dict(tape.parameters))
   asked = jax.tree.map(jnp.asarray, asked)

@@ -99,7 +99,9 @@ def random_actions(worlds: AutoReset, key: Key, shape: tuple[int, ...]) -> Float
   return jnp.clip(noise, -spec.action_limit, spec.action_limit)
 
 
-def begin(target: Target, worlds: int, warmup: int, steps: int, seed: int = 0) -> Start:
+def begin(
+  target: Target, worlds: int, warmup: int, steps: int, seed: int = 0, scale: float = 1.0
+) -> Start:
   """Lets worlds live with random actions, and tapes the last steps.
 
   Args:
@@ -108,6 +110,7 @@ def begin(target: Target, worlds: int, warmup: int, steps: int, seed: int = 0) -
     warmup: control steps before the tape begins.
     steps: on tape.
     seed: of everything random.
+    scale: of the actions.
   """
   env, batch = make_worlds(target, worlds, "native")
   recorder = _Recorder(env.engine)
@@ -117,7 +120,7 @@ def begin(target: Target, worlds: int, warmup: int, steps: int, seed: int = 0) -
 
   def step(states: State, number: Array) -> State:
     key = jax.random.fold_in(action_key, number)
-    return batch.step(states, random_actions(batch, key, (worlds,)))
+    return batch.step(states, scale * random_actions(batch, key, (worlds,)))
 
   step = jax.jit(step, donate_argnums=0)
   for number in range(warmup + steps):
