@@ -8,7 +8,7 @@ up to 20 ms late (the gait clock turns in .64 s where Unitree's takes .8); the c
 too. In `quick` that is 41 numbers, and ten leg joints are controlled, arms and waist held.
 Masses, friction, motors and gains differ from world to world, and every five seconds or so
 something pushes.
-After `quick`, 17 minutes on two shared cores, it falls in none of 100 episodes of 10 s with all of
+After `quick`, 15 minutes on two shared cores, it falls in none of 100 episodes of 10 s with all of
 that on, and keeps its velocity within .16 m/s of commands of 0 to 1 m/s in the mean
 (`benchmarks/results/h1_velocity_quick.json`).
 The physics engine is one word: `--config.engine=native`, `mjx` or `warp`; `auto` takes what suits
