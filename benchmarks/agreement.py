@@ -22,7 +22,7 @@ import numpy as np
 from jaxskills.benchmarks import robot_facts
 from jaxskills.benchmarks.robot_worlds import Target, begin
 from jaxskills.physics import agreement
-from jaxskills.physics.agreement import STOPPED_EARLY, TOLERANCES, Row, Tolerance
+from jaxskills.physics.agreement import SHAKEN, STOPPED_EARLY, Row, Tolerance
 from jaxskills.physics.engine import make_engine
 from jaxskills.physics.state import PhysicsState
 
@@ -107,7 +107,7 @@ def compare_environment(
   references = {solver: lived("native", model) for solver, model in models.items()}
   found = {}
   for solver, model in models.items():
-    tolerances = TOLERANCES if model.opt.iterations >= _ENOUGH else STOPPED_EARLY
+    tolerances = SHAKEN if model.opt.iterations >= _ENOUGH else STOPPED_EARLY
     others = {name: lived(name, model) for name in engines}
     found[solver] = (tolerances, agreement.compare(references[solver], others))
   stopped = agreement.compare(references["run out"], {"native": references["as trained"]})

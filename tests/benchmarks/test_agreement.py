@@ -26,7 +26,7 @@ def test_every_engine_has_a_row_for_every_horizon(target):
   expected = [(engine, steps) for engine in engines for steps in HORIZONS]
   for solver in ("as trained", "run out"):
     tolerances, rows = found[solver]
-    assert tolerances is physics.TOLERANCES  # this solver is not stopped early
+    assert tolerances is physics.SHAKEN  # this solver is not stopped early
     assert [(row.engine, row.steps) for row in rows] == expected
     same = [row for row in rows if row.engine == "native"]
     assert all(row.qpos_worst == 0.0 and row.within() for row in same)  # the same engine again
@@ -46,7 +46,7 @@ def test_only_a_solver_that_is_stopped_early_may_leave_something_over(target):
   target = target._replace(make_env=hasty)
   found = agreement.compare_environment(target, ["native"], worlds=2)
   assert found["as trained"][0] is physics.STOPPED_EARLY
-  assert found["run out"][0] is physics.TOLERANCES
+  assert found["run out"][0] is physics.SHAKEN
 
 
 def test_a_solver_that_is_run_out_is_another(target):
@@ -62,8 +62,8 @@ def test_what_is_out_of_tolerance_fails_the_benchmark(target, monkeypatch, capsy
   result = agreement.measure(["tiny/robot"], ["native"], worlds=2)
   assert not result["faults"] and len(result["rows"]) == 3 * len(HORIZONS)
   assert set(agreement.COLUMNS.values()) <= set(result["rows"][0])
-  tight = {steps: limit._replace(qpos=-1.0) for steps, limit in physics.TOLERANCES.items()}
-  monkeypatch.setattr(agreement, "TOLERANCES", tight)
+  tight = {steps: limit._replace(qpos=-1.0) for steps, limit in physics.SHAKEN.items()}
+  monkeypatch.setattr(agreement, "SHAKEN", tight)
   failed = agreement.measure(["tiny/robot"], ["native"], worlds=2)
   assert len(failed["faults"]) == 2 * len(HORIZONS) and "out of tolerance" in failed["faults"][0]
   monkeypatch.setattr(agreement, "measure", lambda: failed)

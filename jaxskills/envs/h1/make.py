@@ -1,5 +1,6 @@
 """Puts a walking H1 together: model, engine, and what differs from world to world."""
 
+import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -66,6 +67,7 @@ def make_randomizer(variation: Variation) -> Randomizer:
   )
 
 
+@functools.cache
 def _links() -> tuple[str, ...]:
   """All bodies of the robot but its feet."""
   model = h1_model(looks=False)
