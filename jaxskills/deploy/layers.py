@@ -182,7 +182,7 @@ def unroll(
   for _ in range(module.horizon):
     gates = graph.add("Add", offered, graph.add("MatMul", action, feedback))
     gates = graph.add("Add", gates, graph.add("MatMul", hidden, recurrent))
-    hidden, cell = _lstm_cell(graph, gates, cell)
+    hidden, cell = lstm_cell(graph, gates, cell)
     action = dense(graph, hidden, step["head"], f"{path}.step.head")
     actions.append(graph.add("Unsqueeze", action, axis))
   return actions[0] if len(actions) == 1 else graph.add("Concat", *actions, axis=1)
@@ -215,7 +215,7 @@ def _first_state(
   return hidden, cell
 
 
-def _lstm_cell(graph: Graph, gates: str, cell: str) -> tuple[str, str]:
+def lstm_cell(graph: Graph, gates: str, cell: str) -> tuple[str, str]:
   """The next hidden and cell state; gates in the order enter, forget, candidate, leave."""
   enter, forget, candidate, leave = graph.add_split("Split", gates, outputs=4, axis=1)
   kept = graph.add("Mul", graph.add("Sigmoid", forget), cell)
