@@ -9,7 +9,7 @@ from jaxskills.cli import catalog
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Declares the arguments of `jaxskills export`."""
   parser.add_argument("run_folder", type=Path, metavar="RUN", help="the workdir of a finished run")
-  parser.add_argument("--robot", default="none", help="robot to write the bundle for (none)")
+  parser.add_argument("--robot", default="none", help="none, h1 or franka (none)")
   parser.add_argument("--method", help="which of the run's methods (its main one)")
   parser.add_argument(
     "--seed-index", type=int, default=0, help="which of the seeds that were trained together (0)"

@@ -1,10 +1,12 @@
 """A bundle: a folder with a policy's graphs, and a manifest that says all that a robot must know.
 
-`manifest.json` (schema "jaxskills-bundle/1") is the contract: what the policy observes, in which
+`manifest.json` (schema "jaxskills-bundle/2") is the contract: what the policy observes, in which
 order, unit and frame; what its actions mean and where they are clipped; how often it decides; which
 run it came from; and the sha256 of every other file. The manifest has a hash of itself too, so an
 edit by hand shows. Writing is all or nothing, and a reader hands out only bytes that it has
-verified. This file knows neither JAX nor ONNX: a robot needs it as well.
+verified. `schema/bundle-2.json` is the whole form of a manifest, which exports are held to; a
+reader checks keys and types, for which a robot needs no further package. This file knows neither
+JAX nor ONNX: a robot needs it as well.
 """
 
 import hashlib
@@ -18,7 +20,7 @@ from typing import Any, NamedTuple
 from jaxskills.errors import UserError
 from jaxskills.training import storage
 
-SCHEMA = "jaxskills-bundle/1"
+SCHEMA = "jaxskills-bundle/2"
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 LIMIT_BYTES = 1 << 30  # of one file; what claims to be larger is not read
@@ -33,7 +35,9 @@ REQUIRED: Mapping[str, type | tuple[type, ...]] = {
   "method": str,
   "seed": int,
   "seed_index": int,
+  "run": str,
   "config": dict,
+  "code_sha256": str,
   "parameters_sha256": str,
   "stage_parameters_sha256": dict,
   "metrics": dict,

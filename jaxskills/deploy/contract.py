@@ -1,21 +1,46 @@
 """The part of the manifest that a robot must agree to: what goes in, what comes out, and when.
 
-Observation terms stand in the order in which the policy reads them, with shape, dtype, unit, frame
-and the fixed scale that the graphs themselves apply (`(value - offset) * scale`; nobody outside
-scales anything). Everything here is JSON values.
+Modalities stand in the order in which the policy reads them, with shape, dtype, unit and frame.
+There are two kinds. One enters the graphs raw, with a fixed scale that the graphs themselves apply
+(`(value - offset) * scale`). One that is made of measurements lists its `terms`, each with its own
+unit, frame and scale; whoever feeds it multiplies by these, and the graph holds the running
+normaliser. Everything here is JSON values; `schema/bundle-2.json` has their form.
 """
 
+import json
 from collections.abc import Mapping
+from importlib import resources
 from typing import Any
 
 import numpy as np
 import onnx
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 from onnx import helper
 
-from jaxskills.deploy.deployable import Deployable, Term
+from jaxskills.deploy.deployable import Deployable, Quantity, Term
 from jaxskills.deploy.models import ACTION, SKILL, reads
+from jaxskills.deploy.network import Network
+from jaxskills.deploy.network_onnx import STATE_IN, STATE_OUT
 
-DETERMINISTIC, SAMPLED = "deterministic", "sampled"  # how a decision comes from mean and log_std
+DETERMINISTIC, SAMPLED = "deterministic", "sampled"  # how a decision comes from what a graph gives
+
+
+def check(manifest: Mapping[str, Any]) -> None:
+  """Compares a manifest, without its own hash, with the published schema.
+
+  Raises:
+    ValueError: naming the place in the manifest and what is wrong with it.
+  """
+  plain = json.loads(json.dumps(manifest, allow_nan=False))
+  if error := best_match(Draft202012Validator(schema()).iter_errors(plain)):
+    raise ValueError(f"the manifest breaks its schema at {error.json_path}: {error.message}")
+
+
+def schema() -> dict[str, Any]:
+  """The published JSON Schema (draft 2020-12) of a manifest."""
+  place = resources.files("jaxskills.deploy").joinpath("schema/bundle-2.json")
+  return json.loads(place.read_text(encoding="utf-8"))
 
 
 def describe(
@@ -29,33 +54,73 @@ def describe(
   """
   graphs = {name: _describe_graph(file, model) for name, (file, model) in models.items()}
   graphs["policy"]["every_steps"] = policy.horizon
+  graphs["policy"]["state"] = _memory(policy)
   if "decoder" in graphs:  # asked again when its plan is used up
     graphs["decoder"]["every_steps"] = graphs["decoder"]["outputs"][0]["shape"][1]
   return {
-    "control": {
-      "rate_hz": round(1.0 / policy.step_seconds, 6),
-      "step_seconds": policy.step_seconds,
-      "skill_horizon": policy.horizon,
-    },
+    "control": _control(policy),
     "observation": [_describe_term(policy, term) for term in _terms_read(policy)],
     "decision": {
       "output": decision_name(policy),
       "size": policy.policy.action_size,
       "limit": policy.limit,
-      DETERMINISTIC: "limit * tanh(mean / limit)",
-      SAMPLED: "limit * tanh((mean + exp(log_std) * normal) / limit)",
-      "runtime": f"{DETERMINISTIC}; {SAMPLED} where the runtime's Policy gets a seed",
+      **_rules(policy),
     },
-    "action": {
-      "names": list(policy.action.names),
-      "unit": policy.action.unit,
-      "frame": policy.action.frame,
-      "low": list(policy.action.low),
-      "high": list(policy.action.high),
-      "clip": "the runtime clips every entry to [low, high]; the graphs do not",
-    },
+    "action": _describe_action(policy),
     "graphs": graphs,
   }
+
+
+def _control(policy: Deployable) -> dict[str, Any]:
+  timing = {
+    "rate_hz": round(1.0 / policy.step_seconds, 6),
+    "step_seconds": policy.step_seconds,
+    "skill_horizon": policy.horizon,
+  }
+  if policy.task is None:
+    return timing
+  least, greatest = policy.task.latency_seconds
+  latency = {"least": least, "greatest": greatest}
+  return {**timing, "mode": policy.task.mode, "latency_seconds": latency}
+
+
+def _rules(policy: Deployable) -> dict[str, str]:
+  """How decisions come from what the policy's graph gives."""
+  if isinstance(policy.policy, Network):
+    return {DETERMINISTIC: "clip(action, -limit, limit)", "runtime": DETERMINISTIC}
+  return {
+    DETERMINISTIC: "limit * tanh(mean / limit)",
+    SAMPLED: "limit * tanh((mean + exp(log_std) * normal) / limit)",
+    "runtime": f"{DETERMINISTIC}; {SAMPLED} where the runtime's Policy gets a seed",
+  }
+
+
+def _describe_action(policy: Deployable) -> dict[str, Any]:
+  action = policy.action
+  described: dict[str, Any] = {
+    "names": list(action.names),
+    "unit": action.unit,
+    "frame": action.frame,
+    "low": list(action.low),
+    "high": list(action.high),
+    "clip": "the runtime clips every entry to [low, high]; the graphs do not",
+  }
+  if not action.scale:
+    return described
+  return {
+    **described,
+    "scale": list(action.scale),
+    "offset": list(action.offset),
+    "scaled_unit": action.scaled_unit,
+    "meaning": "offset + scale * clip(action, low, high), in scaled_unit",
+  }
+
+
+def _memory(policy: Deployable) -> list[dict[str, Any]]:
+  """What a recurrent policy hands from each call of its graph to the next."""
+  size = policy.policy.state_size if isinstance(policy.policy, Network) else 0
+  memory = {"input": STATE_IN, "output": STATE_OUT, "size": size, "start": "zeros"}
+  return [memory] if size else []
 
 
 def decision_name(policy: Deployable) -> str:
@@ -65,16 +130,15 @@ def decision_name(policy: Deployable) -> str:
 
 def _terms_read(policy: Deployable) -> list[Term]:
   """The terms that a graph reads, those of the policy first and in its order."""
+  if isinstance(policy.policy, Network):
+    return [term for term in policy.observation if term.name != STATE_IN]
   terms = {term.name: term for term in policy.observation}
   decoder = () if policy.decoder is None else reads(policy.decoder.module)
   return [terms[name] for name in dict.fromkeys((*policy.policy.inputs, *decoder))]
 
 
 def _describe_term(policy: Deployable, term: Term) -> dict[str, Any]:
-  reader = policy.policy
-  if term.name not in reader.inputs and policy.decoder is not None:
-    reader = policy.decoder.module
-  return {
+  described: dict[str, Any] = {
     "name": term.name,
     "dtype": term.dtype,
     "shape": list(term.shape),
@@ -82,7 +146,40 @@ def _describe_term(policy: Deployable, term: Term) -> dict[str, Any]:
     "frame": term.frame,
     "low": list(term.low),
     "high": list(term.high),
-    "scale": _scale(reader, term),
+  }
+  if term.quantities:
+    return {**described, **_describe_measurements(term)}
+  reader: Any = policy.policy
+  if term.name not in reader.inputs and policy.decoder is not None:
+    reader = policy.decoder.module
+  return {**described, "scale": _scale(reader, term)}
+
+
+def _describe_measurements(term: Term) -> dict[str, Any]:
+  """The terms of one measurement with their places in it, and how measurements follow."""
+  ends = np.cumsum([len(quantity.scale) for quantity in term.quantities]).tolist()
+  return {
+    "history": {
+      "length": term.history,
+      "order": "newest first",
+      "start": "the first measurement repeated",
+    },
+    "normalizer": "in the graph",
+    "terms": [
+      _describe_quantity(quantity, end) for quantity, end in zip(term.quantities, ends, strict=True)
+    ],
+  }
+
+
+def _describe_quantity(quantity: Quantity, end: int) -> dict[str, Any]:
+  return {
+    "name": quantity.name,
+    "slice": [end - len(quantity.scale), end],
+    "unit": quantity.unit,
+    "frame": quantity.frame,
+    "scale": list(quantity.scale),
+    "noise": quantity.noise,
+    "measurable": quantity.measurable,
   }
 
 

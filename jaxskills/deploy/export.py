@@ -2,10 +2,13 @@
 
 The graphs are made, opened with onnxruntime through the runtime that a robot uses, and compared
 with the trained networks; only then is the folder put in place, in one step. What differs between
-experiments is a `Deployable` (`spirl.py`), what differs between robots their `Parts` (`robots.py`).
+experiments is a `Deployable` (`spirl.py`, `ppo.py`), what differs between robots a `Target`
+(`robots.py`).
 """
 
+import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -13,12 +16,14 @@ from typing import Any
 
 import onnx
 
-from jaxskills.deploy import bundle, contract, parity
+import jaxskills
+from jaxskills.deploy import bundle, contract, network_c, network_onnx, network_torch, parity
 from jaxskills.deploy.bundle import Bundle
 from jaxskills.deploy.deployable import Deployable
 from jaxskills.deploy.graph import IR_VERSION, OPSET
 from jaxskills.deploy.models import decoder_model, policy_model
-from jaxskills.deploy.robots import Robot, find_robot
+from jaxskills.deploy.network import Network
+from jaxskills.deploy.robots import Target, find_robot
 from jaxskills.deploy.runtime import Graphs, Policy
 from jaxskills.errors import UserError
 from jaxskills.evaluation import intervals
@@ -27,12 +32,8 @@ from jaxskills.training.workdir import Workdir, read_config
 
 _PACKAGES = ("onnx", "onnxruntime")
 _AVERAGED = ("success_rate", "success_rate_ci", "success_rate_deterministic", "return")
-_DECIDED = {
-  "success_rate": contract.SAMPLED,
-  "return": contract.SAMPLED,
-  "success_rate_deterministic": contract.DETERMINISTIC,
-}
-"""How the policy decided in the episodes that a figure is of."""
+_SOURCES = (".py", ".c", ".h", ".hpp", ".cpp", ".xml")  # what decides over a bundle's content
+_FIGURES = {"success": "success_rate", "falls": "fall_rate"}  # that `describe` tells
 
 
 def export_run(
@@ -63,20 +64,23 @@ def export_run(
   run, out = Path(run).expanduser(), Path(out).expanduser()
   bundle.check_target(out)
   policy = _reader(run)(run, method, seed_index)
-  metrics = own_metrics(_figures(run, policy.provenance["method"]), seed_index)
+  figures = _figures(run, policy.provenance["method"])
+  metrics = own_metrics(figures, seed_index, policy.decided)
   made = make_bundle(policy, target, metrics=metrics, path=out)
   bundle.write(out, {**made.files, bundle.MANIFEST: bundle.encode_manifest(made.manifest)})
   return made.manifest
 
 
 def _reader(run: Path) -> Callable[[Path, str | None, int], Deployable]:
-  """What reads the runs of the experiment that made this one; one file for each."""
-  experiment = read_config(run).get("experiment")
-  if experiment == "spirl/maze":
-    from jaxskills.deploy import spirl
+  """What reads the runs of the experiment that made this one; one file for each family."""
+  from jaxskills.deploy import ppo, spirl
 
-    return spirl.read_run
-  raise UserError(f"runs of {experiment} cannot be exported yet; this version exports spirl/maze.")
+  readers = {"spirl/maze": spirl.read_run, **dict.fromkeys(ppo.RUNS, ppo.read_run)}
+  experiment = read_config(run).get("experiment")
+  if experiment not in readers:
+    known = ", ".join(readers)
+    raise UserError(f"runs of {experiment} cannot be exported yet; this version exports {known}.")
+  return readers[experiment]
 
 
 def describe(manifest: Mapping[str, Any]) -> list[str]:
@@ -87,16 +91,20 @@ def describe(manifest: Mapping[str, Any]) -> list[str]:
   if seeds > 1:
     which += f", number {manifest['seed_index']} (from 0) of {seeds} trained together"
   whose = " (of this one alone)" if seeds > 1 else ""
+  what = "falls" if "fall_rate" in metrics else "success"
   rates = [
     f"{metrics[name]:.4g} {how}"
-    for name, how in _DECIDED.items()
-    if name.startswith("success_rate") and name in metrics
+    for name, how in metrics.get("decisions", {}).items()
+    if name.startswith(_FIGURES[what])
   ]
+  control, robot = manifest["control"], manifest["robot"]
+  driven = f"robot    {robot}: {control['rate_hz']:g} Hz; 'jaxskills verify' comes before 'run'"
   off, but = max(found["difference"].values()), ", but:" if found["loosened"] else ""
   return [
     f"policy   {which}",
     f"decides  {manifest['decision']['runtime']}",
-    f"success  {', '.join(rates) + whose if rates else 'not known'}",
+    f"{what:8} {', '.join(rates) + whose if rates else 'not known'}",
+    *([driven] if robot != "none" else []),
     f"parity   {off:.1e} off the trained networks, {parity.TOLERANCE:.0e} allowed{but}",
     *(
       f"         {name}: loosened from {bound['from']:.0e} to {bound['to']:.1e}: {bound['because']}"
@@ -105,12 +113,15 @@ def describe(manifest: Mapping[str, Any]) -> list[str]:
   ]
 
 
-def own_metrics(figures: Mapping[str, Any], seed_index: int) -> dict[str, Any]:
+def own_metrics(
+  figures: Mapping[str, Any], seed_index: int, decided: Mapping[str, str]
+) -> dict[str, Any]:
   """What the figures of a run say of the one policy that is exported.
 
   Args:
     figures: of its method, from the run's summary; means over seeds if several were trained.
     seed_index: which of them is exported.
+    decided: by which rule the policy acted in the episodes that a figure is of.
 
   Returns:
     The figures; where there were several seeds, with that seed's own rates as far as the run kept
@@ -127,8 +138,8 @@ def own_metrics(figures: Mapping[str, Any], seed_index: int) -> dict[str, Any]:
     if "success_rate" in own and "episodes" in own:
       interval = intervals.rate_interval(own["success_rate"], own["episodes"])
       own["success_rate_ci"] = [float(bound) for bound in interval]
-  if decided := {name: how for name, how in _DECIDED.items() if name in own}:
-    own["decisions"] = decided
+  if known := {name: how for name, how in decided.items() if name in own}:
+    own["decisions"] = known
   return own
 
 
@@ -143,7 +154,7 @@ def _figures(run: Path, method: str) -> Mapping[str, Any]:
 
 
 def make_bundle(
-  policy: Deployable, robot: Robot, *, metrics: Mapping[str, Any], path: Path
+  policy: Deployable, robot: Target, *, metrics: Mapping[str, Any], path: Path
 ) -> Bundle:
   """Makes a bundle in memory and compares it with the trained policy.
 
@@ -157,30 +168,56 @@ def make_bundle(
     UserError: if the graphs do not agree with the policy, or the robot cannot run it.
   """
   parts, models = robot.parts(policy), make_models(policy)
-  answers = parity.ask(policy)
-  files = {
-    **{file: model.SerializeToString(deterministic=True) for file, model in models.values()},
-    bundle.GOLDEN: parity.golden(answers),
-    **parts.files,
-  }
   manifest = {
     "schema": bundle.SCHEMA,
     "robot": robot.name,
     "parts": dict(parts.manifest),
     **policy.provenance,
+    "code_sha256": code_sha256(),
     "metrics": dict(metrics),
     "versions": {**summary.versions(), **{name: metadata.version(name) for name in _PACKAGES}},
     "git": summary.git_commit(),
     "opset": OPSET,
     "ir_version": IR_VERSION,
     **contract.describe(policy, models),
-    "files": bundle.describe_files(files),
   }
+  files = {
+    **{file: model.SerializeToString(deterministic=True) for file, model in models.values()},
+    **_other_forms(policy),
+    **parts.files,
+    **robot.sources(manifest),
+  }
+  answers = parity.ask(policy)
+  files[bundle.GOLDEN] = parity.golden(policy, answers)
+  manifest["files"] = bundle.describe_files(files)
   graphs = Graphs(Bundle(path, manifest, files))
   manifest["parity"] = parity.compare(policy, graphs, answers)
+  contract.check(manifest)
   made = Bundle(path, manifest, files)
   Policy(made).verify_golden()
   return made
+
+
+def code_sha256() -> str:
+  """One hash over the sources of this package: names and contents, in the order of the names."""
+  root, digest = Path(jaxskills.__file__).parent, hashlib.sha256()
+  sources = {}
+  for folder, _, names in os.walk(root, followlinks=True):
+    for place in (Path(folder, name) for name in names):
+      if place.suffix in _SOURCES:
+        sources[place.relative_to(root).as_posix()] = place
+  for name, place in sorted(sources.items()):
+    content = place.read_bytes()
+    digest.update(f"{name}\0{len(content)}\0".encode() + content)
+  return digest.hexdigest()
+
+
+def _other_forms(policy: Deployable) -> dict[str, bytes]:
+  """The same network in C, and as TorchScript where torch is installed; none of skills."""
+  if not isinstance(policy.policy, Network):
+    return {}
+  files, script = dict(network_c.write(policy.policy)), network_torch.write(policy.policy)
+  return files if script is None else {**files, "policy.pt": script}
 
 
 def make_models(policy: Deployable) -> dict[str, tuple[str, onnx.ModelProto]]:
@@ -194,6 +231,8 @@ def make_models(policy: Deployable) -> dict[str, tuple[str, onnx.ModelProto]]:
     "skill_horizon": str(policy.horizon),
     "limit": str(policy.limit),
   }
+  if isinstance(policy.policy, Network):
+    return {"policy": ("policy.onnx", network_onnx.policy_model(policy.policy, properties))}
   chooses = policy_model(
     policy.policy,
     policy.variables,

@@ -25,8 +25,6 @@ from jaxskills.errors import UserError
 TOLERANCE = 1e-5
 LOOSEST = 1e-4  # however large the rounding of the trained networks is
 PLAN_TOLERANCE = 1e-4  # of two float32 programs, after rounding has gone through both graphs
-WORLD_OBSERVATIONS, STRESS_OBSERVATIONS = 1024, 256
-GOLDEN_PAIRS = 256
 _SEED = 0
 
 Arrays = Mapping[str, np.ndarray]
@@ -49,11 +47,11 @@ class Answers(NamedTuple):
 
 
 def ask(policy: Deployable) -> Answers:
-  """Asks the trained policy about 1024 observations of its world and 256 of stress."""
+  """Asks the trained policy about observations of its world and of stress, `counts` of each."""
   generator = np.random.default_rng(_SEED)
-  world = policy.samples(WORLD_OBSERVATIONS, generator)
+  world = policy.samples(policy.counts.world, generator)
   seen = {
-    term.name: np.concatenate([world[term.name], stress(term, STRESS_OBSERVATIONS, generator)])
+    term.name: np.concatenate([world[term.name], stress(term, policy.counts.stress, generator)])
     for term in policy.observation
   }
   return answer(policy, seen)
@@ -100,9 +98,10 @@ def stress(term: Term, count: int, generator: np.random.Generator) -> np.ndarray
   return np.round(value).astype(np.uint8) if term.dtype == "uint8" else value.astype(term.dtype)
 
 
-def golden(answers: Answers) -> bytes:
-  """An npz of 256 observations of the world, `observation.<name>`, and `expected.<name>`."""
-  rows = np.linspace(0, WORLD_OBSERVATIONS - 1, GOLDEN_PAIRS).astype(int)
+def golden(policy: Deployable, answers: Answers) -> bytes:
+  """An npz of `counts.golden` observations, `observation.<name>`, and `expected.<name>`."""
+  world, stressed, kept = policy.counts
+  rows = np.linspace(0, (world if kept <= world else world + stressed) - 1, kept).astype(int)
   arrays = {f"observation.{name}": value[rows] for name, value in answers.observation.items()}
   for name, value in answers.exact.items():
     arrays[f"expected.{name}"] = value[rows].astype(np.float32)
@@ -139,8 +138,8 @@ def compare(policy: Deployable, graphs: Graphs, answers: Answers) -> dict[str, A
   _check("plan", plan_off, PLAN_TOLERANCE, len(answers.plan))
   return {
     "reference": "the trained networks in float64, on equal inputs of each graph",
-    "observations": WORLD_OBSERVATIONS,
-    "stress_observations": STRESS_OBSERVATIONS,
+    "observations": policy.counts.world,
+    "stress_observations": policy.counts.stress,
     "scale": scale,
     "difference": off,
     "trained_float32_difference": trained_off,
@@ -148,7 +147,7 @@ def compare(policy: Deployable, graphs: Graphs, answers: Answers) -> dict[str, A
     "loosened": loosened,
     "plan_difference": plan_off,
     "plan_tolerance": PLAN_TOLERANCE,
-    "golden_pairs": GOLDEN_PAIRS,
+    "golden_pairs": policy.counts.golden,
   }
 
 

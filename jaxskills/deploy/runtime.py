@@ -7,8 +7,9 @@
     act(policy.step(seen))
 
 A policy decides every `skill_horizon` control steps and looks only then (a decoder that reads
-observations looks at every step). Inputs are checked against the contract and outputs for finite
-numbers; limits of joints, torques and falls are a robot's own parts and not here.
+observations looks at every step). A recurrent policy's memory is explicit in its graph and kept
+here between steps. Inputs are checked against the contract and outputs for finite numbers; limits
+of joints, torques and falls are a robot's own parts and not here.
 """
 
 from collections.abc import Mapping
@@ -75,9 +76,15 @@ class Policy:
     Args:
       bundle: from `load`.
       seed: draw decisions at random, as in training; without one they are deterministic.
+
+    Raises:
+      UserError: if a graph is not what the manifest says, or a seed is given for a policy whose
+        graph gives no distribution to draw from.
     """
     self.bundle = bundle
     self._contract = bundle.manifest
+    if seed is not None and "sampled" not in self._contract["decision"]:
+      raise UserError(f"the policy of {bundle.path} is deterministic; leave out the seed.")
     self._graphs = Graphs(bundle)
     self._random = None if seed is None else np.random.default_rng(seed)
     action = self._contract["action"]
@@ -91,9 +98,17 @@ class Policy:
     self.reset()
 
   def reset(self) -> None:
-    """Forgets the skill under way: the next step decides anew."""
+    """Forgets the skill under way and what a recurrent policy remembers."""
     self._step = 0
     self._decision = self._plan = np.zeros(0, np.float32)
+    self._memory = {
+      part["input"]: np.zeros((1, part["size"]), np.float32) for part in self._recurrent
+    }
+
+  @property
+  def _recurrent(self) -> list[Mapping[str, Any]]:
+    """The parts of the policy graph's memory, as the manifest has them."""
+    return self._contract["graphs"]["policy"].get("state", [])
 
   @property
   def step_seconds(self) -> float:
@@ -161,7 +176,9 @@ class Policy:
     return self._step % self._every[graph] == 0
 
   def _decide(self, seen: Observation) -> np.ndarray:
-    decision, outputs = self._contract["decision"], self._graphs.run("policy", seen)
+    decision = self._contract["decision"]
+    outputs = self._graphs.run("policy", {**seen, **self._memory})
+    self._memory = {part["input"]: outputs[part["output"]] for part in self._recurrent}
     if self._random is None:
       return outputs[decision["output"]][0]
     mean, deviation = outputs["mean"][0], np.exp(outputs["log_std"][0])

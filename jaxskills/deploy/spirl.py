@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from jaxskills.deploy.contract import DETERMINISTIC, SAMPLED
 from jaxskills.deploy.deployable import ActionTerm, Decoder, Deployable, Reference, Term
 from jaxskills.envs.maze import dynamics, maze
 from jaxskills.envs.maze.view import VIEW_SPAN
@@ -32,6 +33,11 @@ ACTION = ActionTerm(
   low=(-1.0, -1.0),
   high=(1.0, 1.0),
 )
+DECIDED = {
+  "success_rate": SAMPLED,
+  "return": SAMPLED,
+  "success_rate_deterministic": DETERMINISTIC,
+}
 
 
 def read_run(workdir: Path, method: str | None, seed_index: int) -> Deployable:
@@ -62,6 +68,7 @@ def read_run(workdir: Path, method: str | None, seed_index: int) -> Deployable:
     "experiment": run["experiment"],
     "preset": run["preset"],
     "method": name,
+    "run": workdir.expanduser().resolve().name,
     "seed": run["seed"],
     "seed_index": seed_index,
     "config": run["config"],
@@ -124,6 +131,7 @@ def describe(
     ),
     reference=Reference(decide, decode if method.skills else None, plan),
     samples=lambda count, generator: sample_observations(world, count, generator),
+    decided=DECIDED,
   )
 
 

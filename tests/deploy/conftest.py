@@ -1,8 +1,10 @@
-"""A finished run of `spirl/maze` with small untrained networks, and a bundle of plain sums."""
+"""Finished runs with small untrained networks, their bundles, and a bundle of plain sums."""
 
 import json
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +14,17 @@ from ml_collections import ConfigDict
 
 from jaxskills.config import to_plain
 from jaxskills.deploy import bundle
+from jaxskills.deploy.export import export_run
 from jaxskills.deploy.graph import IR_VERSION, OPSET, Graph
+from jaxskills.experiments import on_policy
+from jaxskills.experiments.h1 import velocity
+from jaxskills.experiments.panda import lift_cube, reach
+from jaxskills.experiments.ppo_run import PpoRun
 from jaxskills.experiments.spirl import maze, methods, stages
 from jaxskills.learners.bc import make_bc
+from jaxskills.learners.ppo import PpoParams, make_ppo
 from jaxskills.learners.skill_prior import make_skill_prior
+from jaxskills.networks.normalizer import Moments
 from jaxskills.training import checkpoint, metrics
 from jaxskills.training.run_state import Progress, StageReport
 
@@ -45,16 +54,8 @@ def random_like(shapes, seed: int):
 
 def write_run(folder: Path, config: ConfigDict) -> Path:
   """What a run leaves that the exporter reads, with random parameters."""
-  folder.mkdir()
-  run = {
-    "experiment": maze.EXPERIMENT,
-    "preset": "quick",
-    "seed": config.seed,
-    "config": to_plain(config),
-  }
-  (folder / "config.json").write_text(json.dumps(run))
   figures = {"success_rate": 0.5, "baselines": {"sac": {"success_rate": 0.0}}}
-  (folder / "summary.json").write_text(json.dumps({"metrics": figures}))
+  _describe_run(folder, maze.EXPERIMENT, config, figures)
   spec, key = methods.make_world(config).spec(), jax.random.key(0)
   skill = make_skill_prior(methods.skill_prior_config(config), spec)
   action = make_bc(methods.action_prior_config(config), spec)
@@ -66,11 +67,96 @@ def write_run(folder: Path, config: ConfigDict) -> Path:
     stage = stages.rl_stage(config, name, results)
     result = jax.eval_shape(lambda key, stage=stage: stage.finish(stage.init(key)), key)
     results[stage.name] = random_like(result, 3 + number)
+  _save_results(folder, results)
+  return folder
+
+
+def _describe_run(folder: Path, experiment: str, config: ConfigDict, figures: dict) -> None:
+  folder.mkdir(parents=True)
+  run = {
+    "experiment": experiment,
+    "preset": "quick",
+    "seed": config.seed,
+    "config": to_plain(config),
+  }
+  (folder / "config.json").write_text(json.dumps(run))
+  (folder / "summary.json").write_text(json.dumps({"metrics": figures}))
+
+
+def _save_results(folder: Path, results: Mapping[str, Any]) -> None:
   for stage, result in results.items():
     report = StageReport(Progress(), 1.0, metrics.parameters_sha256(result))
     record = {**report._asdict(), "progress": report.progress._asdict()}
     checkpoint.save(folder / "checkpoints" / stage / "result", result, record)
+
+
+PPO_RUNS = {run.name: run for run in (velocity.RUN, reach.RUN, lift_cube.RUN)}
+
+
+def small_robot_config(experiment: str) -> ConfigDict:
+  """The quick preset of a robot's experiment, with small networks and one robot for all worlds."""
+  config = PPO_RUNS[experiment].get_config()
+  config.ppo.hidden = (32, 16)
+  config.task.randomize = False  # most of what there is to compile
+  return config
+
+
+def untrained(run: PpoRun, config: ConfigDict, seed: int = 0) -> PpoParams:
+  """What PPO begins with, whose actions are near zero, and statistics of nothing in particular."""
+  spec = run.make_env(config, 1).spec()
+  params = make_ppo(on_policy.ppo_config(config), spec).init(jax.random.key(seed)).params
+  generator = np.random.default_rng(seed)
+
+  def moments(known: Moments) -> Moments:
+    mean = generator.normal(0.0, 0.1, known.mean.shape).astype(np.float32)
+    variance = generator.uniform(0.02, 2.0, known.mean.shape).astype(np.float32)
+    return Moments(jnp.asarray(mean), jnp.asarray(variance), jnp.asarray(1000.0))
+
+  return params._replace(
+    observation={name: moments(known) for name, known in params.observation.items()}
+  )
+
+
+def write_ppo_run(folder: Path, experiment: str, config: ConfigDict | None = None) -> Path:
+  """What a PPO run of a robot leaves that the exporter reads, without training; about a second.
+
+  Args:
+    folder: made for it; its name is the run's.
+    experiment: "h1/velocity", "panda/reach" or "panda/lift_cube".
+    config: of the run; `small_robot_config` if None.
+  """
+  config = small_robot_config(experiment) if config is None else config
+  _describe_run(folder, experiment, config, {"success_rate": 0.25, "fall_rate": 0.5})
+  _save_results(folder, {on_policy.STAGE: untrained(PPO_RUNS[experiment], config)})
   return folder
+
+
+@pytest.fixture(scope="session")
+def h1_run(tmp_path_factory) -> Path:
+  """A run of `h1/velocity` that nobody trained: its policy hardly moves."""
+  return write_ppo_run(tmp_path_factory.mktemp("runs") / "h1", "h1/velocity")
+
+
+@pytest.fixture(scope="session")
+def panda_run(tmp_path_factory) -> Path:
+  """A run of `panda/reach` that nobody trained."""
+  return write_ppo_run(tmp_path_factory.mktemp("runs") / "panda", "panda/reach")
+
+
+@pytest.fixture(scope="session")
+def h1_bundle(h1_run, tmp_path_factory) -> Path:
+  """Its bundle for the H1; read it, and change copies only."""
+  out = tmp_path_factory.mktemp("bundles") / "h1"
+  export_run(h1_run, robot="h1", out=out)
+  return out
+
+
+@pytest.fixture(scope="session")
+def panda_bundle(panda_run, tmp_path_factory) -> Path:
+  """Its bundle for the Franka; read it, and change copies only."""
+  out = tmp_path_factory.mktemp("bundles") / "panda"
+  export_run(panda_run, robot="franka", out=out)
+  return out
 
 
 @pytest.fixture(scope="session")
@@ -139,7 +225,9 @@ def sums_manifest(files: dict[str, bytes]) -> dict:
     "method": "sums",
     "seed": 0,
     "seed_index": 0,
+    "run": "sums",
     "config": {},
+    "code_sha256": "",
     "parameters_sha256": "",
     "stage_parameters_sha256": {},
     "metrics": {},
@@ -149,7 +237,7 @@ def sums_manifest(files: dict[str, bytes]) -> dict:
     "ir_version": IR_VERSION,
     "control": {"rate_hz": 100.0, "step_seconds": 0.01, "skill_horizon": 3},
     "observation": [state],
-    "decision": {"output": "skill", "size": 2, "limit": 2.0},
+    "decision": {"output": "skill", "size": 2, "limit": 2.0, "sampled": "a squashed Gaussian"},
     "action": {"low": [-1.0, -1.0], "high": [1.0, 1.0]},
     "graphs": {
       "policy": {

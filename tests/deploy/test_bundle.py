@@ -59,8 +59,8 @@ def test_only_files_beside_the_manifest_are_read(tmp_path, sums, name):
 
 
 def test_another_schema_is_refused(sums):
-  (sums / "manifest.json").write_text(json.dumps({"schema": "jaxskills-bundle/2"}))
-  with pytest.raises(UserError, match="has schema 'jaxskills-bundle/2', this version reads"):
+  (sums / "manifest.json").write_text(json.dumps({"schema": "jaxskills-bundle/1"}))
+  with pytest.raises(UserError, match="has schema 'jaxskills-bundle/1', this version reads"):
     bundle.read(sums)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from jaxskills.deploy import bundle, layers, parity, robots, runtime, spirl
 from jaxskills.deploy.export import describe, export_run, make_bundle, own_metrics
-from jaxskills.deploy.robots import Parts, Robot
+from jaxskills.deploy.robot_parts import Parts
+from jaxskills.deploy.robots import Target
 from jaxskills.errors import UserError
 from jaxskills.experiments.spirl import maze
 from tests.deploy.conftest import small_config
@@ -68,9 +69,10 @@ def test_the_exact_reference_is_what_was_trained_without_its_rounding(answers):
 
 def test_the_manifest_says_what_a_robot_must_know(exported, finished_run):
   manifest = json.loads((exported / "manifest.json").read_text())
-  assert manifest["schema"] == "jaxskills-bundle/1"
+  assert manifest["schema"] == "jaxskills-bundle/2"
   assert (manifest["robot"], manifest["experiment"]) == ("none", "spirl/maze")
   assert manifest["config"] == json.loads((finished_run / "config.json").read_text())["config"]
+  assert manifest["run"] == finished_run.name
   assert manifest["metrics"] == {"success_rate": 0.5, "decisions": {"success_rate": "sampled"}}
   assert manifest["control"] == {"rate_hz": 100.0, "step_seconds": 0.01, "skill_horizon": 5}
   assert {"jax", "onnx", "onnxruntime", "jaxskills"} <= set(manifest["versions"])
@@ -105,11 +107,11 @@ def test_the_manifest_names_the_parameters_as_the_run_does(exported, finished_ru
   assert {entry.key: entry.value for entry in model.metadata_props}["parameters_sha256"] == main
 
 
-def test_golden_pairs_are_the_trained_policys(exported, answers):
+def test_golden_pairs_are_the_trained_policys(exported, policy, answers):
   arrays = runtime.read_arrays((exported / "golden.npz").read_bytes())
   view = arrays["observation.view"]
   assert len(view) >= 256
-  world = list(answers.observation["view"][: parity.WORLD_OBSERVATIONS])
+  world = list(answers.observation["view"][: policy.counts.world])
   rows = [next(i for i, seen in enumerate(world) if (seen == one).all()) for one in view[::50]]
   for name in ("mean", "log_std", "skill", "actions"):
     golden, trained = arrays[f"expected.{name}"][::50], answers.trained[name][rows]
@@ -124,10 +126,12 @@ def test_the_runtime_plays_the_plans_that_the_experiment_evaluates(exported, ans
 
 
 def test_the_same_run_gives_the_same_bytes(exported, policy):
-  made = make_bundle(policy, NONE, metrics=own_metrics({"success_rate": 0.5}, 0), path=exported)
+  figures = own_metrics({"success_rate": 0.5}, 0, spirl.DECIDED)
+  made = make_bundle(policy, NONE, metrics=figures, path=exported)
   before = bundle.read(exported)
   assert made.files == before.files
-  assert {**made.manifest, "git": None} == {**before.manifest, "git": None}
+  source = {"git": None, "code_sha256": None}  # which somebody may be editing
+  assert {**made.manifest, **source} == {**before.manifest, **source}
 
 
 def test_a_flat_method_is_one_graph_that_acts_at_every_step(finished_run, tmp_path):
@@ -187,15 +191,18 @@ def test_what_is_printed_says_whether_the_tolerance_was_loosened_and_why(policy,
   assert loosened.strip() == f"skill: loosened from 1e-05 to 3.4e-05: {because}"
 
 
-@pytest.mark.parametrize("robot", ["h1", "franka"])
-def test_robots_of_a_later_version_are_refused_by_name(robot, finished_run, tmp_path):
-  with pytest.raises(UserError, match=f"robot {robot} comes in a later version; .*--robot=none"):
+@pytest.mark.usefixtures("asked_before")
+@pytest.mark.parametrize(("robot", "named"), [("h1", "h1"), ("franka", "panda")])
+def test_a_policy_of_a_simulated_world_is_not_written_for_a_robot(
+  robot, named, finished_run, tmp_path
+):
+  with pytest.raises(UserError, match=f"acts on a simulated world, not on a {named}"):
     export_run(finished_run, robot=robot, out=tmp_path / "out")
   assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_robot_is_refused():
-  with pytest.raises(UserError, match="unknown robot 'frank'; did you mean franka.*--robot=none"):
+  with pytest.raises(UserError, match="unknown robot 'frank'; did you mean franka.*--robot=h1"):
     robots.find_robot("frank")
 
 
@@ -204,11 +211,11 @@ def test_a_robot_adds_parts_that_are_hashed_like_the_rest(policy, tmp_path):
   def parts(exported: spirl.Deployable) -> Parts:
     return Parts({"joints": {"count": len(exported.action.names)}}, {"filter.c": b"int main;"})
 
-  made = make_bundle(policy, Robot("toy", parts), metrics={}, path=tmp_path)
+  made = make_bundle(policy, Target("none", parts), metrics={}, path=tmp_path)
   content = bundle.encode_manifest(made.manifest)
   bundle.write(tmp_path / "toy", {**made.files, "manifest.json": content})
   read = bundle.read(tmp_path / "toy")
-  assert read.manifest["robot"] == "toy" and read.manifest["parts"] == {"joints": {"count": 2}}
+  assert read.manifest["parts"] == {"joints": {"count": 2}}
   assert read.files["filter.c"] == b"int main;"
 
 

@@ -42,7 +42,7 @@ OF_TWO_SEEDS = {
 
 
 def test_the_rates_in_a_manifest_are_those_of_the_exported_seed_and_the_means_beside_them():
-  own = own_metrics(OF_TWO_SEEDS, 1)
+  own = own_metrics(OF_TWO_SEEDS, 1, spirl.DECIDED)
   assert (own["success_rate"], own["success_rate_deterministic"]) == (1.0, 1.0)
   np.testing.assert_allclose(own["success_rate_ci"], [128 / (128 + 1.96**2), 1.0], atol=1e-4)
   assert (own["seed_index"], own["seeds"], own["env_steps"]) == (1, 2, 320)
@@ -58,7 +58,7 @@ def test_the_rates_in_a_manifest_are_those_of_the_exported_seed_and_the_means_be
 
 def test_a_mean_over_seeds_is_never_given_for_the_rate_of_one():
   unknown = {name: value for name, value in OF_TWO_SEEDS.items() if "by_seed" not in name}
-  own = own_metrics(unknown, 0)
+  own = own_metrics(unknown, 0, spirl.DECIDED)
   assert not any(name.startswith(("success_rate", "return")) for name in own)
   assert own["over_seeds"]["success_rate"] == 0.75
 
@@ -66,7 +66,7 @@ def test_a_mean_over_seeds_is_never_given_for_the_rate_of_one():
 def test_an_actor_and_a_decoder_that_read_the_state_are_given_it(other_run, tmp_path):
   (other_run / "summary.json").write_text(json.dumps({"metrics": OF_TWO_SEEDS}))
   manifest = export_run(other_run, robot="none", out=tmp_path / "out", seed_index=1)
-  assert manifest["metrics"] == own_metrics(OF_TWO_SEEDS, 1)
+  assert manifest["metrics"] == own_metrics(OF_TWO_SEEDS, 1, spirl.DECIDED)
   assert describe(manifest)[:3] == [
     "policy   spirl, seed 0, number 1 (from 0) of 2 trained together",
     "decides  deterministic; sampled where the runtime's Policy gets a seed",

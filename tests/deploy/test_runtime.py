@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from jaxskills.deploy import bundle, runtime
+from jaxskills.deploy.graph import Graph
 from jaxskills.deploy.runtime import Policy, difference, load
 from jaxskills.errors import UserError
 from tests.deploy.conftest import sums_files, sums_manifest
@@ -163,3 +164,56 @@ def test_a_robot_needs_neither_jax_nor_onnx(sums):
     [sys.executable, "-c", program, str(sums)], capture_output=True, text=True, check=True
   )
   assert json.loads(done.stdout) == [[0.0, 0.0], []]
+
+
+@pytest.fixture
+def remembering(tmp_path):
+  """A recurrent policy of sums: its action and its memory are the sum of all that it has seen."""
+  graph = Graph("policy")
+  state = graph.add_input("state", "float32", [2])
+  total = graph.add("Add", state, graph.add_input("state_in", "float32", [2]))
+  graph.add_output("action", total, [2])
+  graph.add_output("state_out", total, [2])
+  seen, before = np.ones((3, 2), np.float32), np.full((3, 2), 0.5, np.float32)
+  arrays = {"observation.state": seen, "observation.state_in": before}
+  arrays |= {"expected.action": seen + before, "expected.state_out": seen + before}
+  np.savez(tmp_path / "golden.npz", **arrays)
+  files = {
+    "policy.onnx": graph.finish({}).SerializeToString(),
+    "golden.npz": (tmp_path / "golden.npz").read_bytes(),
+  }
+
+  def tensor(name):
+    return {"name": name, "dtype": "float32", "shape": ["batch", 2]}
+
+  manifest = sums_manifest(files)
+  manifest["decision"] = {"output": "action", "size": 2, "limit": 9.0}
+  manifest["action"] = {"low": [-9.0, -9.0], "high": [9.0, 9.0]}
+  manifest["graphs"] = {
+    "policy": {
+      "file": "policy.onnx",
+      "inputs": [tensor("state"), tensor("state_in")],
+      "outputs": [tensor("action"), tensor("state_out")],
+      "every_steps": 1,
+      "state": [{"input": "state_in", "output": "state_out", "size": 2, "start": "zeros"}],
+    }
+  }
+  manifest["parity"] = {"tolerance": {"action": 1e-5, "state_out": 1e-5}, "scale": {}}
+  return write(tmp_path / "remembering", files, manifest)
+
+
+def test_a_recurrent_policy_is_given_back_what_it_remembers_until_reset(remembering):
+  policy = Policy(load(remembering))
+  steps = [policy.step(seen(1.0, -2.0)).tolist() for _ in range(3)]
+  assert steps == [[1.0, -2.0], [2.0, -4.0], [3.0, -6.0]]
+  policy.reset()
+  assert policy.step(seen(0.5, 0.5)).tolist() == [0.5, 0.5]
+
+
+def test_golden_pairs_of_a_recurrent_policy_hold_its_memory(remembering):
+  assert Policy(load(remembering)).verify_golden() == 0.0
+
+
+def test_a_policy_that_gives_no_distribution_takes_no_seed(remembering):
+  with pytest.raises(UserError, match="is deterministic; leave out the seed"):
+    Policy(load(remembering), seed=0)
