@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import jaxskills
-from jaxskills.cli import bench, data, doctor, export, sweep, train
+from jaxskills.cli import bench, data, doctor, export, run, simulate, sweep, train, verify
 from jaxskills.cli import eval as evaluate
 from jaxskills.cli import list as catalogue
 from jaxskills.config import is_override, nearest
@@ -27,6 +27,9 @@ COMMANDS = {
   "bench": bench,
   "data": data,
   "export": export,
+  "verify": verify,
+  "run": run,
+  "simulate": simulate,
   "sweep": sweep,
   "list": catalogue,
   "doctor": doctor,

@@ -1,0 +1,1 @@
+"""Tests of the H1's controller and of the simulated H1."""
