@@ -3,7 +3,7 @@
 Panda: libfranka's `rate_limiting.h` (kLimitEps .001 off every limit, and velocity as if three
 packets were lost). Its own torque controller is behind the set-points: no gains, no torque limits.
 
-H1: position range, speed and torque per joint from its record. Limits on how set-points may
+H1: per joint 95 % of its record's range and torque, and its speed. Limits on how set-points may
 accelerate are unpublished and ours. A set-point is half a torque command (torque is kp times the
 distance to it), so they bound how abruptly the motors' torques may change, not how joints move:
 
@@ -29,6 +29,7 @@ _FULL_SPEED, _FULL_ACCELERATION, _FULL_TORQUE = 0.004, 0.003, 0.05  # s, the H1'
 _FRANKA_EPSILON, _FRANKA_LOST = 0.001, 3  # kLimitEps, kTolNumberPacketsLost
 _H1_RANGE = 0.95  # of each joint's range, about its middle
 _PANDA_MARGIN = 0.04  # rad off either end; the policy's own targets keep .05 rad away
+_H1_TORQUE = 0.95  # of each motor's: a reading is late, by a network more than a little
 _H1_DAMP = 8.0  # N m s/rad: what Unitree's own deployment damps every joint with
 _STALE_SECONDS, _CLOCK_SECONDS = 0.1, 0.1
 _PERIODS_WITHOUT_POLICY = 3
@@ -187,7 +188,7 @@ def _h1(robot: Mapping[str, Any], lower: np.ndarray, upper: np.ndarray) -> dict[
     "velocity": velocity,
     "acceleration": acceleration,
     "jerk": acceleration / _FULL_ACCELERATION,
-    "torque": torque,
+    "torque": _H1_TORQUE * torque,
     "torque_rate": torque / _FULL_TORQUE,
     "stiffness": robot["stiffness"],
     "damping": robot["damping"],
