@@ -11,6 +11,7 @@ import jax
 
 from jaxskills.benchmarks import measuring, rehost_updates
 from jaxskills.benchmarks.measuring import Contender
+from jaxskills.physics import processor
 from jaxskills.training.run_state import Stage
 
 
@@ -80,7 +81,7 @@ def peer_contender(
 
   tried = {
     threads: measuring.race((on(threads),), rounds=1, seconds=seconds)[name][0]
-    for threads in sorted({1, measuring.cores()})
+    for threads in sorted({1, processor.cores()})
   }
   best = max(tried, key=lambda threads: tried[threads])
   return on(best), best

@@ -14,12 +14,11 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
-from jaxskills.physics.processor import cores
+from jaxskills.physics import processor
 from jaxskills.training import summary
 
 ROUNDS = 5
@@ -168,8 +167,8 @@ def machine(*peers: str) -> dict[str, Any]:
   found = summary.versions()
   found |= {name: metadata.version(name) for name in peers}
   return {
-    "cpu": _processor(),
-    "cores": cores(),
+    "cpu": processor.name(),
+    "cores": processor.cores(),
     "memory_gib": _memory_gib(),
     "load_average": [round(load, 2) for load in os.getloadavg()],
     "device": summary.describe_device(),
@@ -177,15 +176,6 @@ def machine(*peers: str) -> dict[str, Any]:
     "versions": found,
     "git": summary.git_commit(),
   }
-
-
-def _processor() -> str:
-  try:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-  except OSError:
-    lines = []
-  names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-  return names[0] if names else platform.processor() or "unknown"
 
 
 def _memory_gib() -> float:

@@ -86,7 +86,7 @@ def encode_manifest(manifest: Mapping[str, Any]) -> bytes:
   """
   if fault := _fault(manifest):
     raise ValueError(fault)
-  signed = {**manifest, "manifest_sha256": _digest(manifest)}
+  signed = {**manifest, "manifest_sha256": digest(manifest)}
   return (json.dumps(signed, indent=2, allow_nan=False) + "\n").encode()
 
 
@@ -156,8 +156,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     raise UserError(
       f"{path} has schema {schema!r}, this version reads {SCHEMA!r}; {_AGAIN} with this version."
     )
-  digest = manifest.pop("manifest_sha256", None)
-  if digest != _digest(manifest):
+  if manifest.pop("manifest_sha256", None) != digest(manifest):
     raise UserError(f"{path / MANIFEST} was changed after the export; {_AGAIN}.")
   if fault := _fault(manifest):
     raise UserError(f"{path / MANIFEST}: {fault}; {_AGAIN}.")
@@ -180,9 +179,9 @@ def _read_file(path: Path, name: str, entry: Any) -> bytes:
   return content
 
 
-def _digest(manifest: Mapping[str, Any]) -> str:
-  """Sha256 of the manifest's content, whatever its layout as text."""
-  text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def digest(content: Mapping[str, Any]) -> str:
+  """Sha256 of JSON's content, whatever its layout as text: what names a manifest."""
+  text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
   return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -6,7 +6,6 @@ against mistakes, not against somebody who computes hashes anew. `require` is th
 a controller gets a bundle. Like `bundle.py`, this file knows neither JAX nor ONNX.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -21,7 +20,7 @@ import jaxskills
 from jaxskills.deploy import bundle as bundles
 from jaxskills.deploy.bundle import Bundle
 from jaxskills.errors import UserError
-from jaxskills.physics.processor import cores
+from jaxskills.physics import processor
 from jaxskills.training import storage
 
 SCHEMA = "jaxskills-verification/1"
@@ -89,7 +88,7 @@ def write(bundle: Bundle, checks: Sequence[Check]) -> dict[str, Any]:
     "versions": _versions(),
     "time": datetime.now(UTC).isoformat(timespec="seconds"),
   }
-  signed = {**record, _DIGEST: _digest(record)}
+  signed = {**record, _DIGEST: bundles.digest(record)}
   remove(bundle.path)
   with storage.disk_faults(f"write {bundle.path / NAME}"):
     content = json.dumps(signed, indent=2, allow_nan=False) + "\n"
@@ -133,7 +132,7 @@ def read(path: Path) -> dict[str, Any]:
     raise UserError(
       f"{place} has schema {schema!r}, this version reads {SCHEMA!r}; {again} with this version."
     )
-  if record.pop(_DIGEST, None) != _digest(record):
+  if record.pop(_DIGEST, None) != bundles.digest(record):
     raise UserError(f"{place} was changed after the verification; {again} anew.")
   if wrong := [key for key, kind in _KINDS.items() if not isinstance(record.get(key), kind)]:
     raise UserError(f"{place}: key {wrong[0]} is missing or of another type; {again} anew.")
@@ -163,13 +162,7 @@ def require(path: str | Path) -> Bundle:
 def _identity(bundle: Bundle) -> dict[str, Any]:
   """What tells this bundle from any other: hashes of the manifest and of all files."""
   files = {name: entry["sha256"] for name, entry in bundle.manifest["files"].items()}
-  return {"manifest_sha256": _digest(bundle.manifest), "files": files}
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-  """Sha256 of JSON's content, whatever its layout as text; as the manifest's own."""
-  text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-  return hashlib.sha256(text.encode()).hexdigest()
+  return {"manifest_sha256": bundles.digest(bundle.manifest), "files": files}
 
 
 def _plain(value: Any) -> Any:
@@ -187,19 +180,10 @@ def _machine() -> dict[str, Any]:
   """Facts of the machine that verified, for the record; the load is that of the moment."""
   return {
     "system": f"{platform.system()} {platform.machine()}",
-    "cpu": _processor(),
-    "cores": cores(),
+    "cpu": processor.name(),
+    "cores": processor.cores(),
     "load_average": [round(load, 2) for load in os.getloadavg()],
   }
-
-
-def _processor() -> str:
-  try:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-  except OSError:
-    lines = []
-  names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-  return names[0] if names else platform.processor() or "unknown"
 
 
 def _versions() -> dict[str, str]:

@@ -39,7 +39,7 @@ def rewrite(folder, *, sign: bool = False, **changes):
   record = json.loads((folder / NAME).read_text()) | changes
   if sign:
     record.pop("verification_sha256")
-    record["verification_sha256"] = verification._digest(record)
+    record["verification_sha256"] = bundles.digest(record)
   (folder / NAME).write_text(json.dumps(record))
 
 

@@ -75,12 +75,15 @@ def _operator(args: argparse.Namespace, manifest):
 
 
 def _replay(args: argparse.Namespace) -> int:
+  from jaxskills.deploy import bundle as bundles
   from jaxskills.deploy.h1 import checks, record, replay, session
   from jaxskills.errors import UserError
 
   bundle = checks.require_bundle(args.bundle)
   log = record.read_log(args.replay)
-  found = replay.replay(log, bundle.manifest, session.identity(bundle), session.own_policy(bundle))
+  found = replay.replay(
+    log, bundle.manifest, bundles.digest(bundle.manifest), session.own_policy(bundle)
+  )
   _say(f"replay   {found.ticks} ticks and {found.decisions} decisions of {args.replay}")
   if not found.is_same:
     raise UserError(

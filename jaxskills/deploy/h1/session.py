@@ -1,7 +1,6 @@
 """One run of an H1's controller from the first check to the last damped second."""
 
 import gc
-import hashlib
 import select
 import sys
 import termios
@@ -84,7 +83,9 @@ def run(
   commands = link.writer(messages.LOW_COMMAND)
   checks.hear_robot(link, states, foreign, robot)
   recorder = (
-    None if settings.log is None else Recorder(settings.log, {"manifest_sha256": identity(bundle)})
+    None
+    if settings.log is None
+    else Recorder(settings.log, {"manifest_sha256": bundles.digest(bundle.manifest)})
   )
   guard = None
   try:
@@ -195,11 +196,6 @@ def _keys(keyboard: Keyboard | None) -> Iterator[Callable[[], None]]:
     yield look
   finally:
     termios.tcsetattr(stream, termios.TCSADRAIN, before)
-
-
-def identity(bundle: Bundle) -> str:
-  """Sha256 of the manifest, which names every other file's: what a log is of."""
-  return hashlib.sha256(bundles.encode_manifest(bundle.manifest)).hexdigest()
 
 
 def _close(recorder: Recorder | None, say: Say) -> None:
