@@ -33,6 +33,7 @@ _KINDS: Mapping[str, type] = {
   "passed": bool,
   "robot": str,
   "manifest_sha256": str,
+  "parts_sha256": str,
   "files": dict,
   "checks": list,
   "machine": dict,
@@ -57,12 +58,22 @@ class Check(NamedTuple):
   figures: Mapping[str, Any] = {}
 
 
+FAULTS = (UserError, ValueError, FloatingPointError, RuntimeError, OSError)
+"""What a bundle or a machine may raise in a check; anything else is a mistake of this package."""
+
+
 def attempt(name: str, check: Callable[[], Check]) -> Check:
-  """Makes a check; one that something on this machine does not let be made has failed."""
+  """Makes a check; one that the bundle or this machine does not let be made has failed."""
   try:
     return check()
-  except UserError as error:
-    return Check(name, False, str(error))
+  except FAULTS as error:
+    return failure(name, error)
+
+
+def failure(name: str, error: Exception) -> Check:
+  """The check that one of `FAULTS` ended, with its message in one line."""
+  kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+  return Check(name, False, kind + " ".join(str(error).split()))
 
 
 def write(bundle: Bundle, checks: Sequence[Check]) -> dict[str, Any]:
@@ -160,9 +171,16 @@ def require(path: str | Path) -> Bundle:
 
 
 def _identity(bundle: Bundle) -> dict[str, Any]:
-  """What tells this bundle from any other: hashes of the manifest and of all files."""
-  files = {name: entry["sha256"] for name, entry in bundle.manifest["files"].items()}
-  return {"manifest_sha256": bundles.digest(bundle.manifest), "files": files}
+  """What tells this bundle from any other: hashes of the manifest and of all files.
+
+  That of the manifest's parts (robot, limits, task) stands by itself for programs that were
+  compiled with it and read no manifest.
+  """
+  return {
+    "manifest_sha256": bundles.digest(bundle.manifest),
+    "parts_sha256": bundles.digest(bundle.manifest["parts"]),
+    "files": {name: entry["sha256"] for name, entry in bundle.manifest["files"].items()},
+  }
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,8 @@
 What the trained networks answered, in float64, was recorded at export in `golden.npz`; everything
 here computes from the bundle's files alone. A verification begins by taking an older one away, and
 writes its own only when every check has been made: one that is interrupted leaves none. A check
-that cannot be made because something is missing on this machine, such as a compiler, has failed.
+that cannot be made because something is missing on this machine, such as a compiler, or because the
+policy raises, such as for an action that is not finite, has failed.
 """
 
 import importlib
@@ -23,7 +24,6 @@ from jaxskills.deploy.implementations import Answer, Arrays
 from jaxskills.deploy.latency import Latency, Timed
 from jaxskills.deploy.runtime import difference, read_arrays
 from jaxskills.deploy.verification import Check, attempt
-from jaxskills.errors import UserError
 from jaxskills.physics.processor import cores
 
 TOLERANCE = 1e-5  # of an output's range, for everything that commands a robot
@@ -217,20 +217,23 @@ def _latencies(bundle: Bundle, golden: Arrays, effort: Effort, place: Path) -> I
     try:
       if refusal is None:
         timed[name] = make()
-    except UserError as error:
-      refusal = Check(name, False, str(error))
+    except verification.FAULTS as error:
+      refusal = verification.failure(name, error)
     if refusal is not None:
       refused[name] = refusal
-  turns = [
-    {name: latency.summarize(way.time(effort.calls // _TURNS)) for name, way in timed.items()}
-    for _ in range(_TURNS)
-  ]
+  turns: dict[str, list[Latency]] = {name: [] for name in timed}
+  for _ in range(_TURNS):
+    for name in [name for name in timed if name not in refused]:
+      try:
+        turns[name].append(latency.summarize(timed[name].time(effort.calls // _TURNS)))
+      except verification.FAULTS as error:
+        refused[name] = verification.failure(name, error)
   for name in makers:
     title = f"latency {name}"
     if name in refused:
       yield refused[name]._replace(name=title)
     else:
-      yield judge_latency(bundle, latency.medians([turn[name] for turn in turns]), title)
+      yield judge_latency(bundle, latency.medians(turns[name]), title)
 
 
 def judge_latency(bundle: Bundle, found: Latency, title: str) -> Check:

@@ -61,6 +61,7 @@ def test_the_record_says_what_was_verified_where_and_when(verified):
   manifest = json.loads((verified / bundles.MANIFEST).read_text())
   assert record["passed"] is True and record["robot"] == "none"
   assert record["manifest_sha256"] == manifest["manifest_sha256"]
+  assert record["parts_sha256"] == bundles.digest(manifest["parts"])
   assert record["files"] == {name: entry["sha256"] for name, entry in manifest["files"].items()}
   assert record["checks"][0] == GOOD._asdict() and record["checks"][1]["passed"] is None
   assert record["machine"]["cores"] >= 1 and record["machine"]["cpu"]

@@ -228,6 +228,36 @@ def test_a_fall_in_closed_loop_fails(panda, loop):
   assert failed(record) == ["closed loop"] and record["checks"][6]["text"] == "fell after 3 s"
 
 
+FAULTS = [
+  ValueError("observation 'state' is not finite"),
+  FloatingPointError("the policy's action is [nan],\nnot finite"),
+  RuntimeError("the simulation diverged"),
+  OSError("no space left"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+def test_a_closed_loop_that_raises_fails_with_its_message(fault, panda, loop):
+  def check(bundle, seconds):
+    raise fault
+
+  loop.check = check
+  record = verify.verify(panda, LITTLE)
+  said = " ".join(str(fault).split())
+  assert failed(record) == ["closed loop"]
+  assert record["checks"][6]["text"] == f"{type(fault).__name__}: {said}"
+
+
+def test_an_implementation_that_raises_while_it_is_timed_fails_alone(panda, monkeypatch):
+  def time(self, calls):
+    raise FloatingPointError("the policy's action is nan, not finite")
+
+  monkeypatch.setattr(latency.Runtime, "time", time)
+  record = verify.verify(panda, LITTLE)
+  assert failed(record) == ["latency runtime"] and len(record["checks"]) == len(NAMES)
+  assert record["checks"][10]["text"].startswith("FloatingPointError: the policy's action is nan")
+
+
 def test_slow_decisions_fail_and_slow_torchscript_does_not(panda, monkeypatch):
   bundle = runtime.load(panda)
   quarter = 0.25e6 * bundle.manifest["control"]["step_seconds"]
@@ -254,7 +284,7 @@ def passed_before(panda):
   return panda
 
 
-@pytest.mark.parametrize("fault", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, TypeError])  # somebody's; our own mistake
 def test_what_ends_early_leaves_no_verification(fault, passed_before, loop):
   def check(bundle, seconds):
     raise fault

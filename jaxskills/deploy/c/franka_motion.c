@@ -86,16 +86,6 @@ void franka_motion_tick(franka_motion *motion, double *target) {
   }
 }
 
-int franka_motion_is_still(const franka_motion *motion) {
-  int j, n;
-  for (j = 0; j < FRANKA_JOINTS; j++) {
-    if (motion->begin[j] != 0.0 || motion->end[j] != 0.0) return 0;
-    for (n = 1; n < FRANKA_SMOOTHING; n++)
-      if (motion->recent[n][j] != motion->recent[0][j]) return 0;
-  }
-  return 1;
-}
-
 void franka_motion_look(const franka_motion *motion, const double *joint_position,
                         const double *joint_velocity, const double *target, franka_sight *sight) {
   int j;

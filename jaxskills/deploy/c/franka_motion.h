@@ -45,9 +45,6 @@ void franka_motion_follow(franka_motion *motion, const float *action, const doub
  * another one is followed by braking: an action of zero. */
 void franka_motion_tick(franka_motion *motion, double *target);
 
-/* Whether the motion is at rest and will stay there without another action. */
-int franka_motion_is_still(const franka_motion *motion);
-
 /* What a policy sees now. */
 void franka_motion_look(const franka_motion *motion, const double *joint_position,
                         const double *joint_velocity, const double *target, franka_sight *sight);

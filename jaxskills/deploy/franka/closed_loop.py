@@ -16,7 +16,7 @@ from jaxskills.deploy.franka.arm import Arm
 from jaxskills.deploy.franka.controller import Inputs
 from jaxskills.deploy.franka.motion import JOINTS, TICK_SECONDS
 from jaxskills.deploy.franka.simulated import Goals, visits
-from jaxskills.deploy.runtime import Graphs
+from jaxskills.deploy.runtime import Policy
 
 DWELL_SECONDS = 4.0
 _SEED = 4
@@ -49,6 +49,10 @@ def check(bundle: Bundle, seconds: float = 20.0, *, loss: float = 0.0) -> Outcom
     bundle: as it was read.
     seconds: of the robot's time, `DWELL_SECONDS` a place.
     loss: share of packets that are lost, in either direction.
+
+  Raises:
+    ValueError: if the policy sees what is not finite.
+    FloatingPointError: if its action is not.
   """
   constants = motion.constants_of(bundle.manifest)
   limits = safety.from_json(bundle.manifest["parts"]["safety"])
@@ -58,7 +62,7 @@ def check(bundle: Bundle, seconds: float = 20.0, *, loss: float = 0.0) -> Outcom
     dwell,
     bundle.manifest["parts"]["task"]["tolerance"],
   )
-  graphs, random = _Policy(bundle, constants), np.random.default_rng(_SEED)
+  policy, random = Policy(bundle), np.random.default_rng(_SEED)
   arm, state, action, last = Arm(), None, None, 0
   arm.start()
   distances, told = [], None
@@ -73,7 +77,8 @@ def check(bundle: Bundle, seconds: float = 20.0, *, loss: float = 0.0) -> Outcom
         state, told = controller.tick(constants, limits, state, inputs)
       last, action, command = tick, None, told.position
       if told.sight is not None:
-        action = graphs.decide(told.sight), told.sight.joint_position
+        decided = policy.step({"state": motion.observe(constants, told.sight)})
+        action = decided.astype(np.float64), told.sight.joint_position
       if tick and random.random() < loss:
         command = None
     arm.tick(command)
@@ -82,22 +87,7 @@ def check(bundle: Bundle, seconds: float = 20.0, *, loss: float = 0.0) -> Outcom
       break
   found = visits(np.array(distances), goals)
   reason = "none" if told is None else safety.REASONS[told.reason]
-  return _outcome(arm, reason, found, len(goals.places))
-
-
-class _Policy:
-  """The bundle's graph, with its memory if it has one."""
-
-  def __init__(self, bundle: Bundle, constants: motion.Constants) -> None:
-    self._graphs, self._constants = Graphs(bundle), constants
-    self._links = bundle.manifest["graphs"]["policy"].get("state", [])
-    self._memory = {link["input"]: np.zeros((1, link["size"]), np.float32) for link in self._links}
-
-  def decide(self, sight: motion.Sight) -> np.ndarray:
-    seen = motion.observe(self._constants, sight)[None]
-    answer = self._graphs.run("policy", {"state": seen, **self._memory})
-    self._memory = {link["input"]: answer[link["output"]] for link in self._links}
-    return answer["action"][0].astype(np.float64)
+  return _outcome(arm, reason, found, goals)
 
 
 def _inputs(
@@ -115,8 +105,9 @@ def _inputs(
   )
 
 
-def _outcome(arm: Arm, reason: str, found: list[dict[str, Any]], count: int) -> Outcome:
-  reached = sum(visit["reached"] for visit in found)
+def _outcome(arm: Arm, reason: str, found: list[dict[str, Any]], goals: Goals) -> Outcome:
+  count, reached = len(goals.places), sum(visit["reached"] for visit in found)
+  settled = sum(visit["settled"] for visit in found)
   use = arm.use._asdict()
   worst = max(use, key=lambda name: use[name])
   passed = arm.reflex is None and reason == "none" and reached == count and use[worst] <= 1.0
@@ -129,10 +120,14 @@ def _outcome(arm: Arm, reason: str, found: list[dict[str, Any]], count: int) -> 
       "safety": reason,
       "missed": arm.missed_in_all,
       "limits": use,
+      "reached": reached / count,
+      "settled": settled / count,
       "targets": found,
     },
     (
-      f"{reached} of {count} targets reached, {100 * distance:.1f} cm off at most on average",
+      f"{reached} of {count} targets reached once, {settled} settled (within "
+      f"{100 * goals.tolerance:.0f} cm on average in the second half of their time, the worst "
+      f"{100 * distance:.1f} cm)",
       f"reflex {arm.reflex or 'none'}, safety filter {reason}",
       f"limits: {worst} used most, {use[worst]:.2f} of it",
     ),

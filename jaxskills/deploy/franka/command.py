@@ -106,6 +106,9 @@ def _replay(args: argparse.Namespace, bundle: Any) -> int:
   print(f"actions    {found.actions}, off the graph's by at most {found.action_difference:.1e}")
   times = f"p99 {most:.1f}, p99.9 {nearly_all:.1f}, slowest {slowest:.0f}"
   print(f"callback   median {median:.1f} us, {times}")
+  median, most, nearly_all, slowest = found.processor_microseconds
+  times = f"p99 {most:.1f}, p99.9 {nearly_all:.1f}, slowest {slowest:.0f}"
+  print(f"  running  median {median:.1f} us, {times}")
   if not found.is_same:
     where = "" if found.first_differing is None else f" from callback {found.first_differing} on"
     raise UserError(f"{args.replay} is not what {bundle.path} does{where}.")

@@ -204,11 +204,6 @@ def tick(constants: Constants, motion: Motion) -> tuple[Motion, Joints]:
   return motion._replace(recent=recent, oldest=oldest), total / SMOOTHING_TICKS
 
 
-def is_still(motion: Motion) -> bool:
-  """Whether the motion is at rest and will stay there without another action."""
-  return not (motion.begin.any() or motion.end.any() or np.ptp(motion.recent, axis=0).any())
-
-
 def look(
   constants: Constants,
   motion: Motion,

@@ -1,8 +1,8 @@
 """Does a log of the robot give the same commands again? Bit for bit, by the NumPy twin.
 
 A log has what every callback got and what it answered. `controller.py` is given the former and must
-answer the latter; the actions in it are asked of the bundle's own graph again, which rounds in
-another order: those must agree to 1e-4.
+answer the latter; the actions in it are asked of the bundle's own graph again, each with the look
+that it followed from, which rounds in another order: those must agree to 1e-4.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from jaxskills.deploy import safety
 from jaxskills.deploy.bundle import Bundle
 from jaxskills.deploy.franka import controller, motion
 from jaxskills.deploy.franka.controller import Inputs
-from jaxskills.deploy.runtime import Graphs
+from jaxskills.deploy.runtime import Policy
 from jaxskills.errors import UserError
 
 ACTION_TOLERANCE = 1e-4
@@ -32,9 +32,11 @@ RECORD = np.dtype(
     ("action", "<f8", motion.JOINTS),
     ("action_position", "<f8", motion.JOINTS),
     ("told", "<f8", motion.JOINTS),
+    ("action_look", "<u8"),
     ("mode", "<i8"),
     ("reason", "<i8"),
     ("nanoseconds", "<u8"),
+    ("processor_nanoseconds", "<u8"),
   ]
 )
 """One callback, as `franka_policy.hpp` writes it."""
@@ -48,8 +50,10 @@ class Replay(NamedTuple):
     differing: of them, whose command, mode or reason is not the same.
     first_differing: index of the first, or None.
     actions: decisions of the policy in the log.
-    action_difference: greatest between them and the bundle's graph.
+    action_difference: greatest between them and the bundle's graph; infinite for one that follows
+      from no look in the log, or where only one of the two is finite.
     microseconds: that callbacks took: median, 99 %, 99.9 %, all.
+    processor_microseconds: of them, those in which their thread was not kept from running.
   """
 
   callbacks: int
@@ -58,6 +62,7 @@ class Replay(NamedTuple):
   actions: int
   action_difference: float
   microseconds: tuple[float, float, float, float]
+  processor_microseconds: tuple[float, float, float, float]
 
   @property
   def is_same(self) -> bool:
@@ -99,7 +104,7 @@ def replay(bundle: Bundle, records: np.ndarray) -> Replay:
   """
   constants = motion.constants_of(bundle.manifest)
   limits = safety.from_json(bundle.manifest["parts"]["safety"])
-  state, sights, actions = None, [], []
+  policy, state, sights, actions, largest = Policy(bundle), None, {}, 0, 0.0
   differs = np.zeros(len(records), bool)
   for index, record in enumerate(records):
     inputs = inputs_of(record)
@@ -107,19 +112,22 @@ def replay(bundle: Bundle, records: np.ndarray) -> Replay:
       state, told = controller.begin(constants, limits, inputs)
     else:
       state, told = controller.tick(constants, limits, state, inputs)
-    if inputs.action is not None and sights:
-      actions.append((sights[-1], inputs.action))
+    if inputs.action is not None:
+      sight = sights.get(int(record["action_look"]))
+      off = np.inf if sight is None else _difference(policy, constants, sight, inputs.action)
+      actions, largest = actions + 1, max(largest, off)
     if told.sight is not None:
-      sights.append(told.sight)
+      sights[index] = told.sight
     same = told.position.tobytes() == record["told"].tobytes()
     differs[index] = not (same and (told.mode, told.reason) == (record["mode"], record["reason"]))
   return Replay(
     callbacks=len(records),
     differing=int(differs.sum()),
     first_differing=int(differs.argmax()) if differs.any() else None,
-    actions=len(actions),
-    action_difference=_action_difference(bundle, constants, actions),
-    microseconds=microseconds(records),
+    actions=actions,
+    action_difference=largest,
+    microseconds=microseconds(records["nanoseconds"]),
+    processor_microseconds=microseconds(records["processor_nanoseconds"]),
   )
 
 
@@ -138,25 +146,20 @@ def inputs_of(record: np.void) -> Inputs:
   )
 
 
-def microseconds(records: np.ndarray) -> tuple[float, float, float, float]:
-  """How long callbacks took: median, 99 %, 99.9 %, the slowest."""
-  taken = records["nanoseconds"] * 1e-3
+def microseconds(nanoseconds: np.ndarray) -> tuple[float, float, float, float]:
+  """Of what callbacks took: median, 99 %, 99.9 %, the slowest."""
+  taken = nanoseconds * 1e-3
   median, most, nearly_all = np.quantile(taken, (0.5, 0.99, 0.999)).tolist()
   return median, most, nearly_all, float(taken.max())
 
 
-def _action_difference(bundle: Bundle, constants: motion.Constants, actions: list) -> float:
-  """Greatest difference from the bundle's graph; recurrent state goes from one to the next."""
-  graphs, largest = Graphs(bundle), 0.0
-  memory = {
-    entry["input"]: np.zeros((1, entry["size"]), np.float32)
-    for entry in bundle.manifest["graphs"]["policy"].get("state", [])
-  }
-  for sight, action in actions:
-    seen = motion.observe(constants, sight)[None]
-    answer = graphs.run("policy", {"state": seen, **memory})
-    for entry in bundle.manifest["graphs"]["policy"].get("state", []):
-      memory[entry["input"]] = answer[entry["output"]]
-    off = np.abs(answer["action"][0] - action) / np.maximum(1.0, np.abs(action))
-    largest = max(largest, float(off.max()))
-  return largest
+def _difference(
+  policy: Policy, constants: motion.Constants, sight: motion.Sight, action: np.ndarray
+) -> float:
+  """Between what the bundle's graph decides and an action of the log, as the robot clips it."""
+  try:
+    expected = policy.step({"state": motion.observe(constants, sight)})
+  except (ValueError, FloatingPointError):  # it sees or decides what is not finite
+    return np.inf if np.isfinite(action).all() else 0.0
+  gap = np.abs(expected - np.clip(action, -1.0, 1.0)).max()
+  return float(gap) if np.isfinite(gap) else np.inf

@@ -233,6 +233,7 @@ class Server:
 
   def _report(self, end: str) -> None:
     arm = self.arm
+    found = [] if self._goals is None else visits(np.array(self._distances), self._goals)
     self.motions.append(
       {
         "reflex": arm.reflex,
@@ -241,7 +242,9 @@ class Server:
         "missed": arm.missed_in_all,
         "worst_missed_in_a_row": arm.worst_missed,
         "limits": arm.use._asdict(),
-        "targets": [] if self._goals is None else visits(np.array(self._distances), self._goals),
+        "reached": _share(found, "reached"),
+        "settled": _share(found, "settled"),
+        "targets": found,
       }
     )
 
@@ -254,9 +257,10 @@ def visits(distances: np.ndarray, goals: Goals) -> list[dict[str, Any]]:
     goals: the places; one that was cut short is left out.
 
   Returns:
-    For each place: whether and after how many seconds it was reached, as training counts success
-    (once within the tolerance), and distances at the end, and on average and at most in the second
-    half.
+    For each place: whether and after how many seconds it was `reached`, as training counts success
+    (once within the tolerance); whether the gripper `settled` there, which is stricter (within it
+    on average in the second half of the time); and distances at the end, and on average and at most
+    in the second half.
   """
   length, found = round(goals.dwell_seconds / TICK_SECONDS), []
   for index in range(len(distances) // length):
@@ -268,8 +272,14 @@ def visits(distances: np.ndarray, goals: Goals) -> list[dict[str, Any]]:
         "reached": bool(within.any()),
         "seconds": float(within.argmax() * TICK_SECONDS) if within.any() else None,
         "distance": float(own[-1]),
+        "settled": bool(late.mean() <= goals.tolerance),
         "mean_distance": float(late.mean()),
         "greatest_distance": float(late.max()),
       }
     )
   return found
+
+
+def _share(found: list[dict[str, Any]], name: str) -> float | None:
+  """Share of visits of which something is true; None where there are none."""
+  return float(np.mean([visit[name] for visit in found])) if found else None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxskills.deploy import bundle as bundles
 from jaxskills.deploy.franka import motion
 from jaxskills.deploy.franka.motion import Constants
 
@@ -40,7 +41,8 @@ def write(manifest: Mapping[str, Any]) -> dict[str, bytes]:
     UserError: for a policy that this controller cannot run (`motion.constants_of`).
   """
   constants = motion.constants_of(manifest)
-  files = {CONSTANTS: header(constants, manifest["parameters_sha256"]).encode()}
+  parts = bundles.digest(manifest["parts"])
+  files = {CONSTANTS: header(constants, manifest["parameters_sha256"], parts).encode()}
   return files | {name: read(name) for name in (*_C, *_TEMPLATES)}
 
 
@@ -50,8 +52,8 @@ def read(name: str) -> bytes:
   return resources.files("jaxskills.deploy").joinpath(folder, name).read_bytes()
 
 
-def header(constants: Constants, parameters_sha256: str) -> str:
-  """The C header of a bundle's constants."""
+def header(constants: Constants, parameters_sha256: str, parts_sha256: str) -> str:
+  """The C header of a bundle's constants, and hashes of the policy and of the parts it is for."""
   kinds = {name: f"FRANKA_{name.upper()}" for name in motion.QUANTITIES}
   numbers = {
     "FRANKA_JOINTS": motion.JOINTS,
@@ -71,7 +73,10 @@ def header(constants: Constants, parameters_sha256: str) -> str:
     "FRANKA_ROTATIONS": constants.rotations,
     "FRANKA_SCALE": constants.scale,
   }
-  defines = [f'#define FRANKA_PARAMETERS_SHA256 "{parameters_sha256}"']
+  defines = [
+    f'#define FRANKA_PARAMETERS_SHA256 "{parameters_sha256}"',
+    f'#define FRANKA_PARTS_SHA256 "{parts_sha256}"',
+  ]
   defines += [f"#define {kind} {index}" for index, kind in enumerate(kinds.values())]
   defines += [f"#define {name} {_literal(value)}" for name, value in numbers.items()]
   terms = ", ".join(kinds[name] for name in constants.terms)

@@ -130,12 +130,14 @@ def address(server: Server) -> str:
   return f"{server.address[0]}:{server.address[1]}"
 
 
-def drive(program: Path, bundle: Path, server: Server, *more: str) -> subprocess.CompletedProcess:
+def drive(
+  program: Path, bundle: Path, server: Server, *more: str, timeout: float = 600.0
+) -> subprocess.CompletedProcess:
   """Runs the bundle's program against a simulated robot to its end."""
   return subprocess.run(
     [str(program), f"--ip={address(server)}", f"--bundle={bundle}", "--no-realtime", *more],
     capture_output=True,
     text=True,
-    timeout=600,
+    timeout=timeout,
     check=False,
   )

@@ -3,12 +3,15 @@
 import argparse
 import importlib.util
 import json
+import shutil
+import sys
 import types
 
 import numpy as np
 import pytest
 
 from jaxskills.deploy import bundle as bundles
+from jaxskills.deploy import verification
 from jaxskills.deploy.franka import build, motion, places, sources
 from jaxskills.deploy.franka import simulate_command as simulate
 from jaxskills.deploy.runtime import Policy
@@ -83,7 +86,7 @@ def test_a_compiler_that_is_missing_is_named(reaching_bundle, libfranka, tmp_pat
 
 
 def test_constants_in_c_read_back_to_the_bit(constants):
-  text = sources.header(constants, "0" * 64)
+  text = sources.header(constants, "0" * 64, "1" * 64)
   line = next(line for line in text.splitlines() if line.startswith("#define FRANKA_UPPER "))
   numbers = [float(word) for word in line.partition("{")[2].rstrip("}").split(",")]
   np.testing.assert_array_equal(numbers, constants.upper)
@@ -116,7 +119,7 @@ class FakeRobot:
   def move(self, motion, asynchronous=False):
     self.motions.append((motion, asynchronous))
     if asynchronous:
-      self.state = types.SimpleNamespace(q=motion.position, dq=motion.velocity)
+      self.state = types.SimpleNamespace(q=motion[0].position, dq=motion[0].velocity)
 
 
 def motion_pose():
@@ -125,27 +128,67 @@ def motion_pose():
   return PANDA.default_pose
 
 
-def test_the_franky_example_moves_to_its_target_within_the_limits(reaching_bundle, constants):
+@pytest.fixture
+def example(reaching_bundle):
+  """The bundle's franky example as a module."""
   place = reaching_bundle / "franky_example.py"
   spec = importlib.util.spec_from_file_location("franky_example", place)
   assert spec is not None and spec.loader is not None
-  example = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(example)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+@pytest.fixture
+def franky_motions(example, reaching_bundle):
+  """What franky is told in 2.5 s to one target: two states a motion."""
   franky = types.SimpleNamespace(
     JointState=lambda position, velocity: types.SimpleNamespace(
       position=position, velocity=velocity
     ),
-    JointMotion=lambda goal: goal,
+    JointWaypoint=lambda state: state,
+    JointWaypointMotion=lambda states: states,
   )
-  robot, target = FakeRobot(), np.array([0.5, 0.1, 0.4])
+  robot = FakeRobot()
   mover = example.Mover(bundles.read(reaching_bundle), np.array(motion_pose()))
   args = types.SimpleNamespace(seconds=2.5, dwell=4.0)
-  example.move(franky, robot, mover, target[None], args)
+  example.move(franky, robot, mover, np.array([[0.5, 0.1, 0.4]]), args)
   assert len(robot.motions) == 50 and all(is_asynchronous for _, is_asynchronous in robot.motions)
-  ended = robot.motions[-1][0].position
-  assert np.linalg.norm(motion.gripper(constants, ended) - target) < 0.02
-  steps = np.diff([motion.position for motion, _ in robot.motions], axis=0)
+  return [states for states, _ in robot.motions]
+
+
+def test_the_franky_example_moves_to_its_target_within_the_limits(franky_motions, constants):
+  ended = franky_motions[-1][0].position
+  assert np.linalg.norm(motion.gripper(constants, ended) - [0.5, 0.1, 0.4]) < 0.02
+  steps = np.diff([goal.position for goal, _ in franky_motions], axis=0)
   assert (np.abs(steps) <= constants.speed * constants.period * 1.0001).all()
+
+
+def test_every_motion_of_the_franky_example_ends_at_rest_a_braking_distance_ahead(
+  franky_motions, constants
+):
+  fastest = max(np.abs(goal.velocity).max() for goal, _ in franky_motions)
+  assert fastest > 0.1
+  for goal, rest in franky_motions:
+    assert not rest.velocity.any()
+    way, speed = rest.position - goal.position, np.abs(goal.velocity)
+    assert (way * goal.velocity >= 0.0).all()
+    assert (np.abs(way) >= 0.999 * speed**2 / (2.0 * constants.acceleration)).all()
+
+
+def test_the_franky_example_refuses_what_is_not_verified_and_says_what_it_lacks(
+  example, reaching_bundle, tmp_path, monkeypatch, capsys
+):
+  words = ["--ip=1.2.3.4", TARGET]
+  copy = shutil.copytree(reaching_bundle, tmp_path / "bundle")
+  (copy / verification.NAME).unlink()
+  with pytest.raises(UserError, match="not verified"):
+    example.main([*words, f"--bundle={copy}"])
+  monkeypatch.setitem(sys.modules, "franky", None)
+  with pytest.raises(ImportError):
+    example.main([*words, f"--bundle={reaching_bundle}"])
+  assert "no safety filter" in capsys.readouterr().err
+  assert "does NOT have: the bundle's safety filter" in example.__doc__
 
 
 def test_the_bundle_runs_without_a_robot_too(reaching_bundle):

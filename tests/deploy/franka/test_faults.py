@@ -1,6 +1,7 @@
 """What goes wrong around a Panda, and the safe state or the refusal that follows."""
 
 import argparse
+import json
 import shutil
 import socket
 import subprocess
@@ -23,6 +24,25 @@ from tests.deploy.franka.conftest import (
 )
 
 TARGET = "--target=0.5,0.1,0.4"
+HANGS = b"""
+#include "policy.h"
+#include <unistd.h>
+void policy_step(const float *observation, float *action) {
+  static int calls;
+  int i;
+  for (i = 0; i < POLICY_ACTION; i++) action[i] = 0.5f + 0.0f * observation[i];
+  if (++calls == 12) for (;;) pause();
+}
+"""
+LATE = b"""
+#include <time.h>
+void policy_step(const float *observation, float *action) {
+  static int calls;
+  const struct timespec late = {0, 120000000};
+  if (++calls % 4 == 3) nanosleep(&late, 0);
+  right(observation, action);
+}
+"""
 STALLS = b"""
 #include "policy.h"
 #include <time.h>
@@ -49,14 +69,54 @@ def run(*words: str) -> int:
   return command.run(parser.parse_args(words))
 
 
-def test_a_policy_that_stalls_is_braked_and_held(reaching_bundle, constants, libfranka, tmp_path):
-  bundle = write_bundle(
-    reaching_bundle, reaching_network(constants), tmp_path / "stalls", policy_c=STALLS
-  )
-  (tmp_path / "build").mkdir()
-  read = bundles.read(bundle)
-  program = build.compile_program(read, tmp_path / "build", libfranka=libfranka)
+@pytest.fixture
+def made(reaching_bundle, constants, libfranka, tmp_path):
+  """Makes a bundle whose policy in C is another one, and its program."""
+
+  def make(policy_c: bytes):
+    bundle = write_bundle(
+      reaching_bundle, reaching_network(constants), tmp_path / "other", policy_c=policy_c
+    )
+    (tmp_path / "build").mkdir()
+    read = bundles.read(bundle)
+    return read, build.compile_program(read, tmp_path / "build", libfranka=libfranka)
+
+  return make
+
+
+def test_a_policy_that_hangs_for_ever_is_braked_and_the_program_ends(made, tmp_path):
+  read, program = made(HANGS)
   log = tmp_path / "log"
+  with simulated(network=lock_step()) as server:
+    words = [TARGET, "--seconds=1.3", f"--log={log}"]
+    done = drive(program, read.path, server, *words, timeout=60.0)
+  assert done.returncode == 4 and "stale policy" in done.stderr
+  assert server.motions[0]["reflex"] is None and server.motions[0]["end"] == "finished"
+  assert replay.read(log, read)["mode"][-1] == safety.DAMP  # written to its end
+
+
+def test_a_decision_that_comes_two_looks_late_is_replayed_with_its_own_look(
+  made, reaching_bundle, tmp_path
+):
+  source = (reaching_bundle / "policy.c").read_bytes()
+  right = source.replace(b"void policy_step(", b"static void right(", 1)
+  read, program = made(b"#define _POSIX_C_SOURCE 199309L\n" + right + LATE)
+  log = tmp_path / "log"
+  with simulated(network=lock_step()) as server:
+    drive(program, read.path, server, TARGET, "--seconds=1", f"--log={log}")
+  records = replay.read(log, read)
+  came = records[records["flags"] & 1 > 0]
+  assert (came["index"] - came["action_look"] > 50).any()  # there was another look meanwhile
+  found = replay.replay(read, records)
+  assert found.is_same and found.action_difference < 1e-5
+  wrong = records.copy()
+  wrong["action_look"] += 1
+  assert not replay.replay(read, wrong).is_same
+
+
+def test_a_policy_that_stalls_is_braked_and_held(made, tmp_path):
+  read, program = made(STALLS)
+  bundle, log = read.path, tmp_path / "log"
   with simulated(network=lock_step()) as server:
     done = drive(program, bundle, server, TARGET, "--seconds=1.3", f"--log={log}")
   assert done.returncode == 4 and "stale policy" in done.stderr
@@ -140,7 +200,7 @@ def test_a_verification_that_failed_or_is_of_another_bundle_stops_the_program(co
     place.write_text(changed)
     with simulated(network=lock_step()) as server:
       done = drive(program, copy, server, TARGET)
-    assert done.returncode == 2 and "not verified with success" in done.stderr
+    assert done.returncode == 2 and "does not say that this manifest passed" in done.stderr
 
 
 def test_a_program_of_another_policy_is_refused(copy, program):
@@ -150,6 +210,16 @@ def test_a_program_of_another_policy_is_refused(copy, program):
   with simulated(network=lock_step()) as server:
     done = drive(program, copy, server, TARGET)
   assert done.returncode == 2 and "another policy" in done.stderr
+
+
+def test_a_program_of_other_limits_than_were_verified_is_refused(copy, program):
+  place = copy / verification.NAME
+  parts = json.loads(place.read_text())["parts_sha256"]
+  assert f'FRANKA_PARTS_SHA256 "{parts}"'.encode() in bundles.read(copy).files["franka_constants.h"]
+  place.write_text(place.read_text().replace(parts, "f" * 64))
+  with simulated(network=lock_step()) as server:
+    done = drive(program, copy, server, TARGET)
+  assert done.returncode == 2 and "another robot, limits or task" in done.stderr
 
 
 def test_a_bundle_for_another_robot_is_refused(copy):

@@ -6,7 +6,8 @@
 //       [--seconds=20] [--log=FILE] [--recover] [--no-realtime]
 //
 // Exit code 0: done. 2: refused, nothing moved. 3: the robot's reflex or the network ended it.
-// 4: the safety filter braked and held.
+// 4: the safety filter braked and held. A program that was compiled by hand compares the names of
+// its policy and parts with the bundle's; only `jaxskills run franka` hashes every file.
 #include <franka/exception.h>
 #include <franka/robot.h>
 

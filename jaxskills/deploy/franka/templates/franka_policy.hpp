@@ -7,6 +7,8 @@
 // What a callback does is that of `jaxskills.deploy.franka.controller`, operation by operation.
 #pragma once
 
+#include <time.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -15,6 +17,7 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -52,10 +55,12 @@ struct Record {
   double target[3];
   double action[FRANKA_JOINTS], action_position[FRANKA_JOINTS];
   double told[FRANKA_JOINTS];
+  uint64_t action_look;  // index of the callback whose look the action follows from
   int64_t mode, reason;
-  uint64_t nanoseconds;  // that the callback took
+  uint64_t nanoseconds;            // that the callback took
+  uint64_t processor_nanoseconds;  // of them, those in which it was not kept from running
 };
-static_assert(sizeof(Record) == 8 * 67, "records are read by their layout");
+static_assert(sizeof(Record) == 8 * 69, "records are read by their layout");
 constexpr uint64_t kHasAction = 1, kIsStopping = 2, kIsLate = 4, kIsFirst = 8;  // flags
 
 // The newest of what one thread writes, for one other that reads; neither ever waits.
@@ -72,6 +77,7 @@ class Mailbox {
     *value = slots_[front_];
     return true;
   }
+  bool is_waiting() const { return (middle_.load(std::memory_order_acquire) & kFresh) != 0; }
 
  private:
   static constexpr unsigned kFresh = 4, kSlot = 3;
@@ -127,51 +133,76 @@ class Log {
   std::thread writer_;
 };
 
-// The policy: looks when there is something new to see, and writes what it decides.
+// The policy: looks when there is something new to see, and writes what it decides, once its last
+// decision was taken: so the log has them all, and what a policy remembers can be done again.
 class PolicyThread {
  public:
+  struct Sight {
+    franka_sight seen;
+    uint64_t look;  // index of the callback
+  };
   struct Decision {
     std::array<float, FRANKA_JOINTS> action{};
     Joints position{};
+    uint64_t look = 0;
   };
 
-  PolicyThread() : thread_([this] { run(); }) {}
-  ~PolicyThread() {
-    is_over_ = true;
-    thread_.join();
+  PolicyThread() : shared_(std::make_shared<Shared>()) {
+    std::thread([shared = shared_] { run(*shared); }).detach();
   }
-  void show(const franka_sight& sight) { sights_.put(sight); }
-  bool decided(Decision* decision) { return decisions_.take(decision); }
+  // A policy that hangs is left behind, with what it may still touch; the program's end ends it.
+  ~PolicyThread() {
+    using Clock = std::chrono::steady_clock;
+    shared_->is_over = true;
+    const auto until = Clock::now() + kPatience;
+    while (!shared_->has_ended && Clock::now() < until)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  void show(const Sight& sight) { shared_->sights.put(sight); }
+  bool decided(Decision* decision) { return shared_->decisions.take(decision); }
 
  private:
-  void run() {
-    franka_sight sight;
+  static constexpr std::chrono::milliseconds kPatience{500};
+  struct Shared {
+    Mailbox<Sight> sights;
+    Mailbox<Decision> decisions;
+    std::atomic<bool> is_over{false}, has_ended{false};
+  };
+
+  static void run(Shared& shared) {
+    Sight sight;
     std::array<float, POLICY_OBSERVATION> observation;
 #if POLICY_STATE > 0
     std::array<float, POLICY_STATE> state{};
 #endif
-    while (!is_over_) {
-      if (!sights_.take(&sight)) {
+    while (!shared.is_over) {
+      if (shared.decisions.is_waiting() || !shared.sights.take(&sight)) {
         std::this_thread::sleep_for(std::chrono::microseconds(250));
         continue;
       }
       Decision decision;
-      franka_observe(&sight, observation.data());
+      franka_observe(&sight.seen, observation.data());
 #if POLICY_STATE > 0
       policy_step(observation.data(), state.data(), decision.action.data(), state.data());
 #else
       policy_step(observation.data(), decision.action.data());
 #endif
-      std::copy_n(sight.joint_position, FRANKA_JOINTS, decision.position.begin());
-      decisions_.put(decision);
+      std::copy_n(sight.seen.joint_position, FRANKA_JOINTS, decision.position.begin());
+      decision.look = sight.look;
+      shared.decisions.put(decision);
     }
+    shared.has_ended = true;
   }
 
-  Mailbox<franka_sight> sights_;
-  Mailbox<Decision> decisions_;
-  std::atomic<bool> is_over_{false};
-  std::thread thread_;
+  std::shared_ptr<Shared> shared_;
 };
+
+// What the calling thread has used of its processor; what else the machine does is not in it.
+inline uint64_t processor_nanoseconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec);
+}
 
 // Where the gripper shall be: one place after the other, and again from the first.
 struct Targets {
@@ -201,6 +232,7 @@ class Controller {
 
   Joints tick(const RobotView& view) {
     const auto begun = std::chrono::steady_clock::now();
+    const uint64_t used = processor_nanoseconds();
     Record record{};
     record.index = index_;
     record.period = view.period;
@@ -218,6 +250,7 @@ class Controller {
       record.flags |= kHasAction;
       std::copy(decision.action.begin(), decision.action.end(), record.action);
       std::copy(decision.position.begin(), decision.position.end(), record.action_position);
+      record.action_look = decision.look;
     }
     index_ == 0 ? begin(record) : go_on(record);
     look(record);
@@ -225,6 +258,7 @@ class Controller {
     record.mode = output_.mode;
     record.reason = output_.reason;
     ++index_;
+    record.processor_nanoseconds = processor_nanoseconds() - used;
     const auto taken = std::chrono::steady_clock::now() - begun;
     record.nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(taken).count();
     is_late_ = record.nanoseconds > kTickNanoseconds;
@@ -340,8 +374,9 @@ class Controller {
 
   void look(const Record& record) {
     if (ticks_ < next_look_) return;
-    franka_sight sight;
-    franka_motion_look(&motion_, record.joints[0], record.joints[1], record.target, &sight);
+    PolicyThread::Sight sight;
+    sight.look = record.index;
+    franka_motion_look(&motion_, record.joints[0], record.joints[1], record.target, &sight.seen);
     policy_.show(sight);
     due_ = ticks_ + FRANKA_LATENCY_TICKS;
     next_look_ = ticks_ + FRANKA_PERIOD_TICKS;
@@ -362,8 +397,11 @@ class Controller {
   double reading_stamp_ = 0.0, command_stamp_ = 0.0;
 };
 
-// Refuses to go on unless the bundle beside was verified as it is and is what was compiled here.
-// Hashes of files are compared by `jaxskills run franka`, before it compiles them.
+// Refuses to go on unless the bundle's texts agree: its manifest names the policy that was compiled
+// here; its verification passed, names this manifest, and the robot, limits and task (the manifest's
+// parts) whose constants were compiled here. These are names that are compared, against a mix-up of
+// bundles and programs. No file is hashed, so one that was edited afterwards does not show here:
+// `jaxskills run franka` hashes every file before it compiles them, and is the way to be sure.
 inline void require_verification(const std::string& bundle) {
   const auto read = [&bundle](const char* name) {
     std::ifstream file(bundle + "/" + name);
@@ -384,7 +422,11 @@ inline void require_verification(const std::string& bundle) {
     throw std::runtime_error(bundle + " holds another policy than was compiled; compile it again.");
   if (said.empty() || value(verification, "manifest_sha256") != said ||
       value(verification, "passed") != "true")
-    throw std::runtime_error(bundle + " was not verified with success as it is; run 'jaxskills verify'.");
+    throw std::runtime_error(bundle + ": verification.json does not say that this manifest passed; "
+                             "run 'jaxskills verify'.");
+  if (value(verification, "parts_sha256") != "\"" FRANKA_PARTS_SHA256 "\"")
+    throw std::runtime_error(bundle + " was verified with another robot, limits or task than were "
+                             "compiled; compile it again.");
 }
 
 }  // namespace jaxskills

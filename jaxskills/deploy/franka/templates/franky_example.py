@@ -7,46 +7,58 @@
 Slower and less exact than `franka_example.cpp`, and easier to change: franky plans from where the
 robot is to every new target with its own limits of jerk, and has the thousand commands a second off
 Python's hands. The policy acts 20 times a second; its command generator (the package's own) makes
-joint positions of its actions, a period ahead.
+joint positions of its actions, a period ahead. Every motion ends at rest, a braking distance after
+its period, so that a Python that stalls leaves a robot that stops.
+
+What this example does NOT have: the bundle's safety filter, and any check that the state which
+franky hands out is a fresh one. What is left are franky's limits and the robot's own reflexes. Use
+`jaxskills run franka` (`franka_example.cpp`) for anything but trying out.
 """
 
 import argparse
 import importlib
+import sys
 import time
 
 import numpy as np
 
 from jaxskills.deploy import verification
 from jaxskills.deploy.franka import motion, places
-from jaxskills.deploy.runtime import Graphs
+from jaxskills.deploy.runtime import Policy
 from jaxskills.errors import UserError
 
 DYNAMICS = 0.5  # share of the robot's limits that franky may use; targets keep to half as well
+WARNING = (
+  "franky_example: no safety filter and no check for stale states here, only franky's limits and "
+  "the robot's reflexes; 'jaxskills run franka' has both. Keep a hand on the stop button."
+)
 
 
 class Mover:
   """The policy and its command generator, a step every control period."""
 
   def __init__(self, bundle, pose):
-    self.constants, self._graphs = motion.constants_of(bundle.manifest), Graphs(bundle)
+    self.constants, self._policy = motion.constants_of(bundle.manifest), Policy(bundle)
     self._motion = motion.begin(self.constants, pose)
-    self._links = bundle.manifest["graphs"]["policy"].get("state", [])
-    self._memory = {link["input"]: np.zeros((1, link["size"]), np.float32) for link in self._links}
+    robot = bundle.manifest["parts"]["robot"]
+    self._acceleration = DYNAMICS * np.array(robot["acceleration_limit"])
+    self._jerk = DYNAMICS * np.array(robot["jerk_limit"])
 
   def step(self, position, velocity, place):
     """Where the joints shall be at the end of the next control period, and how fast; rad, rad/s."""
     constants = self.constants
     ended = self._motion._replace(ticks=constants.period_ticks)
     sight = motion.look(constants, ended, position, velocity, place)
-    seen = motion.observe(constants, sight)[None]
-    answer = self._graphs.run("policy", {"state": seen, **self._memory})
-    self._memory = {link["input"]: answer[link["output"]] for link in self._links}
-    action = answer["action"][0]
-    if not np.isfinite(action).all():
-      raise FloatingPointError(f"the policy's action is {action}, not finite")
+    action = self._policy.step({"state": motion.observe(constants, sight)})
     self._motion = motion.follow(constants, ended, action, position)
     ends = motion.look(constants, self._motion, position, velocity, place)
     return ends.joint_target, ends.commanded_velocity
+
+  def rest(self, position, velocity):
+    """Where joints that are here (rad) and as fast (rad/s) can be at rest, within the limits."""
+    speed, most = np.abs(velocity), self._acceleration
+    way = 0.5 * velocity * (speed / most + most / self._jerk)
+    return np.clip(position + way, self.constants.lower, self.constants.upper)
 
 
 def main(argv=None):
@@ -60,6 +72,7 @@ def main(argv=None):
   bundle = verification.require(args.bundle)
   task, targets = bundle.manifest["parts"]["task"], places.read(args)
   places.check(targets, task["target_low"], task["target_high"])
+  print(WARNING, file=sys.stderr)
 
   franky = importlib.import_module("franky")
   robot = franky.Robot(args.ip)
@@ -72,14 +85,17 @@ def main(argv=None):
 
 
 def move(franky, robot, mover, targets, args):
-  """A motion that is replaced by the next before it ends, at absolute times."""
+  """A motion to rest that is replaced by the next before it ends, at absolute times."""
   period, begun = mover.constants.period, time.monotonic()
   for step in range(round(args.seconds / period)):
     place = targets[int(step * period / args.dwell + 1e-9) % len(targets)]
     state = robot.state
     position, velocity = mover.step(np.array(state.q), np.array(state.dq), place)
-    goal = franky.JointState(position, velocity)
-    robot.move(franky.JointMotion(goal), asynchronous=True)
+    goals = [
+      franky.JointWaypoint(franky.JointState(position, velocity)),
+      franky.JointWaypoint(franky.JointState(mover.rest(position, velocity), np.zeros(7))),
+    ]
+    robot.move(franky.JointWaypointMotion(goals), asynchronous=True)
     time.sleep(max(0.0, begun + (step + 1) * period - time.monotonic()))
 
 
