@@ -18,7 +18,8 @@ from jaxskills.deploy.h1 import messages
 CLEARANCE = 0.15  # m that the soles hang over the floor
 _LOWERING_SECONDS, _STANDS_SECONDS, _MOVED = 0.5, 2.5, 0.02  # s, s, rad
 _FALLEN_HEIGHT, _FALLEN_UPRIGHT = 0.6, 0.5  # m, cosine: as the training environment's
-_SLACK_POSITION, _SLACK_SHARE = 0.02, 1e-3  # rad past a stop that gives; of other limits
+_SLACK_POSITION, _SLACK_SHARE = 0.02, 1e-3  # rad past a stop that gives; of torques
+_SLACK_SPEED = 0.1  # of a joint's speed: a foot that meets the floor turns its ankle, not the motor
 _TIP_SECONDS, _TIPPED = 0.4, 1.4  # s, rad
 _LEGS = 10
 _MOTORS = np.array(H1.motors)
@@ -45,6 +46,7 @@ class Body:
     counts: violations of limits, by name, in physics steps; `falls`.
     saturated: physics steps in which a motor was asked for more than its torque and gave that. The
       filter predicts the torque from the newest state; on a late network it can be off a little.
+    fastest: greatest share of its speed limit that a joint reached.
     events: time of the first of each: stiff, lowered, released, tipped, fallen, damped.
   """
 
@@ -72,7 +74,7 @@ class Body:
     }
     self.events: dict[str, float] = {}
     self._state = messages.blank(messages.LOW_STATE)
-    self.saturated = 0
+    self.saturated, self.fastest = 0, 0.0
     self.walked = 0.0
     mujoco.mj_forward(self.model, self.data)
 
@@ -184,9 +186,11 @@ class Body:
       return
     slots = self._command["motor_cmd"][_MOTORS]
     asked = slots["kp"] * (slots["q"] - position) - slots["kd"] * velocity
+    speed = np.abs(velocity) / _SPEED
+    self.fastest = max(self.fastest, float(speed.max()))
     over = {
       "position": np.maximum(position - _UPPER, _LOWER - position) > _SLACK_POSITION,
-      "velocity": np.abs(velocity) > _SPEED * (1.0 + _SLACK_SHARE),
+      "velocity": speed > 1.0 + _SLACK_SPEED,
     }
     self.saturated += bool((np.abs(asked) > _TORQUE * (1.0 + _SLACK_SHARE)).any())
     for name, is_over in over.items():
@@ -223,6 +227,7 @@ class Body:
       "seconds": self.time,
       "counts": dict(self.counts),
       "saturated": self.saturated,
+      "fastest_joint": self.fastest,
       "events": dict(self.events),
       "walked_metres": self.walked,
     }

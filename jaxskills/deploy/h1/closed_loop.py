@@ -15,10 +15,16 @@ from jaxskills.deploy import safety
 from jaxskills.deploy.bundle import Bundle
 from jaxskills.deploy.h1.body import Body, Harness
 from jaxskills.deploy.h1.commands import Ranges, Velocity, Wish
-from jaxskills.deploy.h1.controller import TICK_SECONDS, Policy, reading_of
-from jaxskills.deploy.h1.machine import Decision, Machine, Packer, State, read_contract
-from jaxskills.deploy.h1.observation import Observation
-from jaxskills.deploy.h1.sensing import Sensing
+from jaxskills.deploy.h1.machine import (
+  TICK_SECONDS,
+  Decision,
+  Machine,
+  Packer,
+  State,
+  read_contract,
+)
+from jaxskills.deploy.h1.observation import Observation, Policy
+from jaxskills.deploy.h1.sensing import Sensing, reading_of
 from jaxskills.deploy.runtime import Policy as BundlePolicy
 
 _SEGMENTS = 4  # of the walk, each with its own command
@@ -103,11 +109,13 @@ def _outcome(
     "metres_walked": body.walked,
     "mean_velocity_error": error,
     "damped": reason,
+    "fastest_joint": body.fastest,
     **counts,
   }
   lines = [f"walked {walked:.1f} s and {body.walked:.1f} m"]
   if error is not None:
     lines.append(f"mean velocity error {error:.2f} m/s")
+  lines.append(f"fastest joint at {body.fastest:.2f} of its speed limit")
   lines.append(f"damped: {reason}" if reason else "never damped")
   lines.append(
     ", ".join(f"{name} {count}" for name, count in broken.items())

@@ -134,10 +134,11 @@ class Keyboard:
   def __init__(self, ranges: Ranges) -> None:
     """Starts at rest."""
     self._ranges, self._wish = ranges, Wish()
+    self._heard = self._wish
 
   def press(self, key: str) -> None:
     """Takes one key; others than those in `HELP` do nothing."""
-    before = self._wish
+    before = self._wish._replace(reset=False)
     if key in self._MOVES:
       axis, sign = self._MOVES[key]
       velocity = list(before.velocity)
@@ -153,9 +154,13 @@ class Keyboard:
       self._wish = Wish(reset=True)
 
   def wish(self, remote: bytes, elapsed: float, walking: float) -> Wish:
-    """See `Operator`; the remote's select and B stop here too."""
+    """See `Operator`; the remote's select and B stop here too. One press of r asks once."""
     pressed, _ = read_remote(remote)
-    return self._wish._replace(stop=True) if pressed & {"select", "B"} else self._wish
+    wish = self._wish
+    stop = wish.stop or bool(pressed & {"select", "B"})
+    reset = wish.reset and wish is not self._heard
+    self._heard = wish
+    return wish._replace(stop=stop, reset=reset)
 
 
 def read_remote(remote: bytes) -> tuple[set[str], tuple[float, float, float, float]]:

@@ -2,14 +2,14 @@
 
 The streaming thread ticks every 2 ms: it takes the newest state, moves the state machine, filters
 and sends. The policy's thread decides every control period, counted from the first decision, from
-the newest state that the other has read; it never sends. Neither waits for the other, for the log
+the newest state that the filter believed; it never sends. Neither waits for the other, for the log
 or for the operator. Deadlines are absolute: a late tick does not shift those after it, and
 those that passed meanwhile are skipped.
 """
 
 import threading
 import time
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,27 +17,23 @@ from jaxskills.deploy import safety
 from jaxskills.deploy.h1 import priority, record
 from jaxskills.deploy.h1.commands import STILL, Operator, Wish
 from jaxskills.deploy.h1.guard import Guard
-from jaxskills.deploy.h1.machine import Contract, Decision, Fault, Machine, Order, Packer, State
-from jaxskills.deploy.h1.observation import INPUT, Observation
-from jaxskills.deploy.h1.sensing import Senses, Sensing
+from jaxskills.deploy.h1.machine import (
+  TICK_SECONDS,
+  Contract,
+  Decision,
+  Fault,
+  Machine,
+  Order,
+  Packer,
+  State,
+)
+from jaxskills.deploy.h1.observation import INPUT, Observation, Policy
+from jaxskills.deploy.h1.sensing import Senses, Sensing, reading_of
 from jaxskills.deploy.h1.wire import Reader, Writer
 
-TICK_SECONDS = 0.002
 LATE_SECONDS = 0.004  # after its deadline a tick counts as missed: two others were left out, ours
 _BEAT_TICKS = 5
 _KEPT = 500_000  # periods of the last 17 minutes
-
-
-class Policy(Protocol):
-  """As `runtime.Policy`."""
-
-  def step(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-    """The action of one observation."""
-    ...
-
-  def reset(self) -> None:
-    """Forgets what it remembers."""
-    ...
 
 
 class Links(NamedTuple):
@@ -113,6 +109,7 @@ class Controller:
     self._machine = Machine(contract)
     self._packer = Packer(contract.motors, contract.modes)
     self._newest: Newest | None = None
+    self._believed: Newest | None = None
     self._decision: Decision | None = None
     self._velocity = STILL
     self._fault = Fault.NONE
@@ -159,21 +156,11 @@ class Controller:
   def _stream(self) -> None:
     priority.raise_to(priority.STREAM)
     start = last = due = time.monotonic()
-    ticks, log = 0, self._links.recorder
+    ticks = 0
     while not self._ended.is_set():
       now = time.monotonic()
       late = now - due > LATE_SECONDS
-      self._take(now)
-      newest = self._newest
-      if newest is not None:
-        wish = self._wish(newest.senses.remote, now - start, now)
-        decision, fault = self._decision, self._found_fault()
-        order = self._machine.tick(now, newest.reading, wish, decision, late=late, fault=fault)
-        message = self._packer.pack(order.position, order.stiffness, order.damping)
-        self._links.commands.write(message)
-        self._follow(order, wish)
-        if log is not None:
-          log.add(_tick_frame(now, newest, wish, decision, late, fault, order, message))
+      self._tick(now, now - start, late)
       if self._links.guard is not None and ticks % _BEAT_TICKS == 0:
         self._links.guard.beat()
       if ticks:
@@ -181,6 +168,24 @@ class Controller:
       last, ticks = now, ticks + 1
       due = _next_deadline(due, TICK_SECONDS)
       time.sleep(max(0.0, due - time.monotonic()))
+
+  def _tick(self, now: float, elapsed: float, late: bool) -> None:
+    """Reads, decides what the motors are told, and tells them; nothing before the first state."""
+    self._take(now)
+    newest, log = self._newest, self._links.recorder
+    if newest is None:
+      return
+    wish = self._wish(newest.senses.remote, elapsed, now)
+    decision, fault = self._decision, self._found_fault()
+    order = self._machine.tick(now, newest.reading, wish, decision, late=late, fault=fault)
+    message = self._packer.pack(order.position, order.stiffness, order.damping)
+    self._links.commands.write(message)
+    if newest.reading.stamp == self._machine.believed:
+      self._believed = newest
+    self._follow(order, wish)
+    if log is not None:
+      inputs = (newest.reading.stamp, newest.sensors, wish, decision, late, fault)
+      log.add(record.tick_frame(now, *inputs, order, message))
 
   def _take(self, now: float) -> None:
     """Reads what came; what is older than the newest is of no use."""
@@ -210,8 +215,10 @@ class Controller:
     elif order.state is not State.POLICY and self.walking_since is not None:
       self._walks.clear()
       self.walking_since = None
-    if order.state is State.ZERO_TORQUE:
-      self._fault = Fault.NONE
+    if order.state in (State.ZERO_TORQUE, State.DAMP):
+      self._fault = Fault.NONE  # it has damped the robot, and the operator may begin anew
+    if order.state is State.ZERO_TORQUE and self.order and self.order.state is State.DAMP:
+      self.failure = ""
     self.order = order
 
   def _decide(self) -> None:
@@ -228,7 +235,10 @@ class Controller:
       due = first = time.monotonic()
       while self.walking_since == begun and not self._ended.is_set():
         now = time.monotonic()
-        action = self._act(now, action, step)
+        if (decided := self._act(now, action, step)) is None:
+          self._walks.clear()
+          break
+        action = decided
         if last:
           _note(self.policy_timing, now - last, time.monotonic() - now, now - due > period)
         last = now
@@ -236,26 +246,22 @@ class Controller:
         step = round((due - first) / period)
         time.sleep(max(0.0, due - time.monotonic()))
 
-  def _act(self, now: float, action: np.ndarray, step: int) -> np.ndarray:
-    """One decision; a policy that fails damps the robot."""
-    newest, velocity = self._newest, self._velocity
+  def _act(self, now: float, action: np.ndarray, step: int) -> np.ndarray | None:
+    """One decision; None of a policy that failed, which damps the robot and ends the walk."""
+    newest, velocity = self._believed, self._velocity
     assert newest is not None  # the machine walks on readings only
     try:
       action = self._policy.step(self._observation.build(newest.senses, velocity, action, step))
     except Exception as error:
       self.failure = f"{type(error).__name__}: {error}"
       self._fault = Fault.POLICY_FAILED
-      return action
+      return None
     if self._links.recorder is not None:
-      self._links.recorder.add(_decision_frame(now, step, velocity, newest.sensors, action))
+      frame = record.decision_frame(now, step, velocity, newest.sensors, action)
+      self._links.recorder.add(frame)
     target = safety.target_of(self._contract.limits, action)
     self._decision = Decision(step, now, target)
     return action
-
-
-def reading_of(senses: Senses, stamp: float) -> safety.Reading:
-  """What the safety filter looks at; the stamp is when the message came."""
-  return safety.Reading(stamp, senses.position, senses.velocity, senses.upright, senses.height)
 
 
 def warm_up(policy: Policy, size: int) -> None:
@@ -277,35 +283,3 @@ def _note(timing: Timing, period: float, spent: float, late: bool) -> None:
     timing.spent.append(spent)
   if late:
     timing.late.append(period)
-
-
-def _tick_frame(
-  now: float,
-  newest: Newest,
-  wish: Wish,
-  decision: Decision | None,
-  late: bool,
-  fault: Fault,
-  order: Order,
-  message: np.ndarray,
-) -> np.ndarray:
-  frame = np.zeros((), record.TICK)
-  frame["kind"], frame["now"], frame["stamp"] = b"T", now, newest.reading.stamp
-  frame["late"], frame["fault"] = late, fault
-  frame["wish"] = (wish.stand, wish.walk, wish.stop, wish.reset)
-  frame["decided"] = record.UNDECIDED if decision is None else decision.stamp
-  frame["sensors"] = newest.sensors
-  frame["state"], frame["mode"], frame["crc"] = order.state, order.mode, message["crc"]
-  for name in ("q", "kp", "kd"):
-    frame["motor_cmd"][name] = message["motor_cmd"][name]
-  return frame
-
-
-def _decision_frame(
-  now: float, step: int, velocity: tuple[float, ...], sensors: np.ndarray, action: np.ndarray
-) -> np.ndarray:
-  frame = np.zeros((), record.DECISION)
-  frame["kind"], frame["step"], frame["stamp"], frame["velocity"] = b"D", step, now, velocity
-  frame["sensors"] = sensors
-  frame["action"][: action.size] = action
-  return frame

@@ -1,9 +1,9 @@
 """A process that damps the H1 when its controller dies or hangs, until the operator ends it.
 
 It joins DDS beforehand and waits at a pipe. The controller writes a heartbeat every few
-milliseconds and `q` when it ends in order. A closed pipe (the process is gone, however it went) or
-a missing heartbeat makes the guard stream damping, 500 times a second. It has a session of
-its own: what ends the controller from the terminal does not end it.
+milliseconds and `q` when it ends in order, which ends the guard too. A closed pipe (the process is
+gone, however it went) or a missing heartbeat makes the guard stream damping, 500 times a second. It
+has a session of its own: what ends the controller from the terminal does not end it.
 """
 
 import json
@@ -98,7 +98,7 @@ def main(settings: dict[str, Any]) -> int:
       file=sys.stderr,
       flush=True,
     )
-    _stream(writer, record)
+    _stream(writer, record, sys.stdin.fileno())
   return 0
 
 
@@ -117,14 +117,18 @@ def _wait(pipe: int) -> str:
     has_beaten = True
 
 
-def _stream(writer: wire.Writer, record: np.ndarray) -> None:
-  """Damps until a signal ends the process."""
-  due = time.monotonic()
+def _stream(writer: wire.Writer, record: np.ndarray, pipe: int) -> None:
+  """Damps until a signal ends the process, or a controller that only hung ends in order."""
+  due, pipes = time.monotonic(), [pipe]
   try:
     while True:
       writer.write(record)
       due = max(due + PERIOD_SECONDS, time.monotonic())
-      time.sleep(max(0.0, due - time.monotonic()))
+      if select.select(pipes, [], [], max(0.0, due - time.monotonic()))[0]:
+        heard = os.read(pipe, 4096)
+        if _BYE in heard:
+          return
+        pipes = pipes if heard else []  # the controller died
   except KeyboardInterrupt:
     pass
 

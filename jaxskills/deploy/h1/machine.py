@@ -6,7 +6,9 @@
 
 Nothing here reads a clock, a network or a file, so the controller, its replay and the closed loop
 of a verification run the same lines. The safety filter has the last word on every tick; a fault
-that only the controller can see (somebody else commands the robot) damps in the same way.
+that only the controller can see (somebody else commands the robot) damps in the same way. The
+filter keeps the torque of damping within the motors' by the newest reading that it believes; before
+the first such reading it knows no velocity, and damping is sent as it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,9 @@ from jaxskills.deploy import safety
 from jaxskills.deploy.h1 import messages
 from jaxskills.deploy.h1.commands import Ranges, Wish
 
+TICK_SECONDS = 0.002  # between two orders
 STAND_SECONDS = 2.0
+_RESET_SECONDS = 0.1  # that a request to begin anew waits for a fresh reading, ours
 Indices = Sequence[int] | np.ndarray
 
 
@@ -128,8 +132,14 @@ class Machine:
     self._filter = safety.start(contract.limits)
     self._pose, self._last = contract.default_pose, contract.default_pose
     self._reason = ""
+    self._asked_reset, self._reset_until = False, -np.inf
     self.state = State.ZERO_TORQUE
     self.since = 0.0
+
+  @property
+  def believed(self) -> float:
+    """Stamp of the newest reading that the filter took; it refuses what cannot be."""
+    return float(self._filter.reading_stamp)
 
   def tick(
     self,
@@ -151,10 +161,12 @@ class Machine:
       late: the tick began late.
       fault: that the controller found.
     """
-    wants_reset = wish.reset and self.state is State.DAMP and not fault
-    self._move(now, reading, wish, fault)
+    wants_reset = self._wants_reset(now, wish, fault)
+    self._move(now, wish, fault)
     stamp, target, engaged = self._command(now, decision)
-    command = safety.Command(stamp, target, engaged and not wants_reset)
+    if self.state is State.DAMP and int(self._filter.mode) == safety.IDLE:
+      target = np.full_like(target, np.nan)  # which the filter refuses: it latches, and damps
+    command = safety.Command(stamp, target, engaged)
     self._filter, output = safety.step(
       self._contract.limits, self._filter, now, reading, command, late=late, reset=wants_reset
     )
@@ -164,18 +176,26 @@ class Machine:
     elif wants_reset and mode == safety.IDLE:
       self._enter(now, State.ZERO_TORQUE)
       self._reason = ""
-    position, stiffness, damping = output.position, output.stiffness, output.damping
-    if self.state is State.DAMP and mode != safety.DAMP:
-      mode = safety.DAMP
-      stiffness, damping = np.zeros_like(stiffness), self._contract.limits.damp_damping
-    return Order(self.state, mode, self._reason, position, stiffness, damping)
+    return Order(self.state, mode, self._reason, output.position, output.stiffness, output.damping)
 
-  def _move(self, now: float, reading: safety.Reading, wish: Wish, fault: Fault) -> None:
+  def _wants_reset(self, now: float, wish: Wish, fault: Fault) -> bool:
+    """Whether to begin anew: asked for since the robot damps, and neither stop nor fault is there.
+
+    What counts is when the wish comes up, lest one that is kept up lets go of each fault to come.
+    """
+    if self.state is not State.DAMP or wish.stop or fault:
+      self._reset_until = -np.inf
+    elif wish.reset and not self._asked_reset:
+      self._reset_until = now + _RESET_SECONDS
+    self._asked_reset = wish.reset
+    return now <= self._reset_until
+
+  def _move(self, now: float, wish: Wish, fault: Fault) -> None:
     """Changes state where the operator or a fault asks for it."""
     if self.state is not State.DAMP and (fault or wish.stop):
       self._damp(now, FAULTS[fault or Fault.OPERATOR])
-    elif self.state is State.ZERO_TORQUE and wish.stand and np.isfinite(reading.position).all():
-      self._pose = np.asarray(reading.position, np.float64)
+    elif self.state is State.ZERO_TORQUE and wish.stand and self.believed >= 0.0:
+      self._pose = np.asarray(self._filter.position, np.float64)
       self._enter(now, State.STAND)
     elif self.state is State.STAND and wish.walk and now - self.since >= STAND_SECONDS:
       self._last = self._contract.default_pose

@@ -157,8 +157,16 @@ def sign(record: np.ndarray) -> np.ndarray:
 
 
 def is_intact(record: np.ndarray) -> bool:
-  """Whether head and CRC are what the SDK writes."""
-  return tuple(record["head"]) == HEAD and int(record["crc"]) == checksum(record)
+  """Whether head and CRC are what the SDK writes; a state may also be unsigned."""
+  head = tuple(record["head"])
+  if is_unsigned(record):
+    return head in (HEAD, (0, 0))
+  return head == HEAD and int(record["crc"]) == checksum(record)
+
+
+def is_unsigned(record: np.ndarray) -> bool:
+  """Whether it is a state without a CRC: some firmware and simulators sign commands only."""
+  return int(record["crc"]) == 0 and record.dtype == LOW_STATE
 
 
 def encode(record: np.ndarray) -> bytes:

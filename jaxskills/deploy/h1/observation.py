@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,6 +10,18 @@ from jaxskills.deploy.h1.sensing import Senses
 from jaxskills.errors import UserError
 
 INPUT = "state"
+
+
+class Policy(Protocol):
+  """As `runtime.Policy`."""
+
+  def step(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+    """The action of one observation."""
+    ...
+
+  def reset(self) -> None:
+    """Forgets what it remembers."""
+    ...
 
 
 class Observation:

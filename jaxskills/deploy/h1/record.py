@@ -10,12 +10,15 @@ import json
 import struct
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from jaxskills.deploy.h1 import priority
+from jaxskills.deploy.h1.commands import Wish
+from jaxskills.deploy.h1.machine import Decision, Fault, Order
 from jaxskills.errors import UserError
 
 _MAGIC, SCHEMA = b"JSKH1LOG", "jaxskills-h1-log/1"
@@ -75,6 +78,53 @@ def sensors_of(state: np.ndarray) -> np.ndarray:
   return kept
 
 
+def tick_frame(
+  now: float,
+  stamp: float,
+  sensors: np.ndarray,
+  wish: Wish,
+  decision: Decision | None,
+  late: bool,
+  fault: Fault,
+  order: Order,
+  message: np.ndarray,
+) -> np.ndarray:
+  """What went into one tick and came out of it, as a frame `[]`.
+
+  Args:
+    now: of the tick, s.
+    stamp: of the newest state, s.
+    sensors: of that state.
+    wish: the operator's.
+    decision: the policy's newest.
+    late: as the machine's; the others likewise.
+    fault: that the controller found.
+    order: what the machine answered.
+    message: what was sent.
+  """
+  frame = np.zeros((), TICK)
+  frame["kind"], frame["now"], frame["stamp"] = b"T", now, stamp
+  frame["late"], frame["fault"] = late, fault
+  frame["wish"] = (wish.stand, wish.walk, wish.stop, wish.reset)
+  frame["decided"] = UNDECIDED if decision is None else decision.stamp
+  frame["sensors"] = sensors
+  frame["state"], frame["mode"], frame["crc"] = order.state, order.mode, message["crc"]
+  for name in ("q", "kp", "kd"):
+    frame["motor_cmd"][name] = message["motor_cmd"][name]
+  return frame
+
+
+def decision_frame(
+  stamp: float, step: int, velocity: Sequence[float], sensors: np.ndarray, action: np.ndarray
+) -> np.ndarray:
+  """What the policy measured at one decision and what it answered, as a frame `[]`."""
+  frame = np.zeros((), DECISION)
+  frame["kind"], frame["step"], frame["stamp"], frame["velocity"] = b"D", step, stamp, velocity
+  frame["sensors"] = sensors
+  frame["action"][: action.size] = action
+  return frame
+
+
 class Recorder:
   """Writes frames while the robot moves; made once, closed at the end.
 
@@ -119,6 +169,7 @@ class Recorder:
     self._thread.join(timeout=5.0)
 
   def _drain(self) -> None:
+    priority.lower()
     last = False
     while not last:
       last = self._closing.wait(_WAIT_SECONDS)

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxskills.deploy.h1.commands import Wish
-from jaxskills.deploy.h1.controller import Policy, reading_of
 from jaxskills.deploy.h1.machine import Decision, Fault, Machine, Packer, read_contract
-from jaxskills.deploy.h1.observation import Observation
+from jaxskills.deploy.h1.observation import Observation, Policy
 from jaxskills.deploy.h1.record import UNDECIDED, Log
-from jaxskills.deploy.h1.sensing import Sensing
+from jaxskills.deploy.h1.sensing import Sensing, reading_of
 from jaxskills.deploy.safety import target_of
 from jaxskills.errors import UserError
 
@@ -64,7 +63,6 @@ def replay(log: Log, manifest: Mapping[str, Any], manifest_sha256: str, policy: 
         policy.reset()
         observation.reset()
         action = np.zeros_like(action)
-        decisions.clear()
       velocity, step = tuple(frame["velocity"].tolist()), int(frame["step"])
       action = policy.step(observation.build(senses, velocity, action, step))
       stamp = float(frame["stamp"])

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxskills.deploy import safety
+
 _LEG = ("hip_yaw", "hip_roll", "hip_pitch", "knee", "ankle")
 # Offsets between the leg's joints, m, left side (right: mirrored in y), as in the robot's model.
 _PELVIS_TO_HIP = (0.0, 0.0875, -0.1742)
@@ -91,6 +93,18 @@ class Sensing:
     """How far a sole is below the pelvis, m."""
     x, y, z = sole(*position[leg].tolist(), side=side)
     return x * gravity[0] + y * gravity[1] + z * gravity[2]
+
+
+def reading_of(senses: Senses, stamp: float) -> safety.Reading:
+  """What the safety filter looks at.
+
+  Args:
+    senses: of one message. Where its rates are no numbers, it is not upright either: the filter has
+      no eye of its own for them, and the policy looks only at what the filter believes.
+    stamp: when the message came, s.
+  """
+  upright = senses.upright if np.isfinite(senses.gyro).all() else math.nan
+  return safety.Reading(stamp, senses.position, senses.velocity, upright, senses.height)
 
 
 def sole(

@@ -1,6 +1,7 @@
 """One run of an H1's controller from the first check to the last damped second."""
 
 import gc
+import os
 import select
 import sys
 import termios
@@ -15,10 +16,10 @@ from jaxskills.deploy import bundle as bundles
 from jaxskills.deploy.bundle import Bundle
 from jaxskills.deploy.h1 import checks, messages, priority
 from jaxskills.deploy.h1.commands import Keyboard, Operator
-from jaxskills.deploy.h1.controller import Controller, Links, Policy, warm_up
+from jaxskills.deploy.h1.controller import Controller, Links, warm_up
 from jaxskills.deploy.h1.guard import Guard
 from jaxskills.deploy.h1.machine import FAULTS, Fault, State, read_contract
-from jaxskills.deploy.h1.observation import Observation
+from jaxskills.deploy.h1.observation import Observation, Policy
 from jaxskills.deploy.h1.record import Recorder
 from jaxskills.deploy.h1.sensing import Sensing
 from jaxskills.deploy.h1.wire import Wire
@@ -27,6 +28,7 @@ from jaxskills.errors import UserError
 
 DAMP_SECONDS = 2.0  # streamed after a stop that was asked for, so that the robot sinks
 _LOOK_SECONDS = 0.02
+_KEYS = 64  # at most, in one look
 _SWITCH_SECONDS = 0.0005  # a Python thread lets another in after this, when both want to run
 
 STOPPED = FAULTS[Fault.OPERATOR]
@@ -82,6 +84,8 @@ def run(
   )
   commands = link.writer(messages.LOW_COMMAND)
   checks.hear_robot(link, states, foreign, robot)
+  if states.unsigned:
+    say("states   come unsigned (their CRC is 0): what is damaged on the way goes unnoticed")
   recorder = (
     None
     if settings.log is None
@@ -111,8 +115,6 @@ def run(
       say(f"policy   {controller.policy_timing.describe()}")
     finally:
       gc.enable()
-    if guard is not None:
-      guard.dismiss()
   finally:
     _close(recorder, say)
   if fault:
@@ -135,7 +137,7 @@ def _drive(
   controller: Controller, operator: Operator, settings: Settings, guard: Guard | None, say: Say
 ) -> str:
   """Watches over the controller until it is stopped; the fault that ended the run, or ""."""
-  told, fault = None, ""
+  told, fault, watch = None, "", guard
   keyboard = operator if isinstance(operator, Keyboard) else None
   if keyboard is not None:
     say(keyboard.HELP)
@@ -150,9 +152,9 @@ def _drive(
           told = state
           fault = order.reason if state is State.DAMP and order.reason != STOPPED else ""
           say(_describe(order.state, order.reason, controller.failure))
-        if guard is not None and not guard.is_alive:
+        if watch is not None and not watch.is_alive:
           say("guard    is gone: nobody damps the robot should this process die")
-          guard = None
+          watch = None
         if settings.seconds is not None and since and time.monotonic() - since > settings.seconds:
           break
     except KeyboardInterrupt:
@@ -161,6 +163,8 @@ def _drive(
       raise RuntimeError(f"a thread of the controller failed: {controller.failure}")
     controller.stop()
     time.sleep(0.0 if fault else DAMP_SECONDS)
+    if guard is not None:
+      guard.dismiss()  # while heartbeats still come: without them it would take over
     controller.end()
   return fault
 
@@ -182,13 +186,15 @@ def _keys(keyboard: Keyboard | None) -> Iterator[Callable[[], None]]:
   if keyboard is None:
     yield lambda: time.sleep(_LOOK_SECONDS)
     return
-  stream = sys.stdin
+  stream = sys.stdin.fileno()
 
   def look() -> None:
     if select.select([stream], [], [], _LOOK_SECONDS)[0]:
-      if not (key := stream.read(1)):
+      # Not by way of sys.stdin: what that has buffered, `select` does not see.
+      if not (keys := os.read(stream, _KEYS)):
         raise UserError("the keyboard is gone; run this in a terminal.")
-      keyboard.press(key)
+      for key in keys:
+        keyboard.press(chr(key))
 
   before = termios.tcgetattr(stream)
   try:

@@ -1,4 +1,4 @@
-"""CycloneDDS as the H1 uses it: two topics, best-effort samples, one network interface.
+"""CycloneDDS as the H1 uses it: two topics, the newest sample only, one network interface.
 
 On loopback there is no multicast: participants find each other by unicast to 127.0.0.1. Samples go
 in and out as bytes that `messages.py` packs; the IDL classes only tell DDS what the types are.
@@ -83,8 +83,13 @@ class Wire:
     return self._participant.guid.hex
 
   def writer(self, kind: np.dtype) -> "Writer":
-    """Sends records of that kind on their topic."""
-    qos = Qos(Policy.Reliability.BestEffort, Policy.History.KeepLast(1))
+    """Sends records of that kind on their topic.
+
+    It offers reliability, as the SDK's does: a reader that asks for it would else never hear it. A
+    newer sample takes an older one's place whether that has been acknowledged or not, so that a
+    reader that stops reading holds nobody up.
+    """
+    qos = Qos(Policy.Reliability.Reliable(max_blocking_time=0), Policy.History.KeepLast(1))
     return Writer(self, DataWriter(self._participant, self._topic(kind), qos))
 
   def reader(self, kind: np.dtype, *, foreign_only: bool = False) -> "Reader":
@@ -138,12 +143,13 @@ class Reader:
 
   Attributes:
     refused: samples so far that were of another size, head or CRC.
+    unsigned: states so far that were taken without a CRC.
   """
 
   def __init__(self, wire: Wire, reader: DataReader, kind: np.dtype) -> None:
     """Keeps the reader and what it lives in."""
     self._wire, self._reader, self._kind = wire, reader, kind
-    self.refused = 0
+    self.refused = self.unsigned = 0
 
   def take(self) -> Sequence[np.ndarray]:
     """The intact records that came since the last call, oldest first.
@@ -161,6 +167,7 @@ class Reader:
       record = messages.decode(content, self._kind)
       if record is not None and messages.is_intact(record):
         records.append(record)
+        self.unsigned += messages.is_unsigned(record)
       else:
         self.refused += 1
     return records

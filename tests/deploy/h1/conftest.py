@@ -1,5 +1,6 @@
 """A verified bundle of an untrained H1 policy, a DDS domain of a test's own, processes that end."""
 
+import functools
 import itertools
 import json
 import os
@@ -9,15 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jaxskills.deploy import bundle as bundles
 from jaxskills.deploy import verification
+from jaxskills.deploy.h1 import record
 
 _COUNT = itertools.count()
+_STALL_SECONDS = 0.05
+_OF_STALLS = re.compile("damp     (stale state|stale policy|deadlines|clock)")
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +37,11 @@ def verified(h1_bundle, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def domain() -> int:
+  """A DDS domain of this test."""
+  return new_domain()
+
+
+def new_domain() -> int:
   """A DDS domain whose ports are below those that the system hands out."""
   return 20 + (7 * os.getpid() + next(_COUNT)) % 75
 
@@ -99,9 +109,15 @@ class Stage:
     return program
 
   def controller(self, *arguments: str, name: str = "controller") -> Program:
-    """A controller that stands at once."""
-    script = ("--command=0.5,0,0", "--start-after=0")
-    return self._start(name, ("run", "h1", f"--bundle={self.bundle}", *script, *arguments))
+    """A controller that stands at once, unless told otherwise, and logs."""
+    script = arguments or ("--command=0.5,0,0", "--start-after=0")
+    log = f"--log={self.folder / name}.log"
+    return self._start(name, ("run", "h1", f"--bundle={self.bundle}", log, *script))
+
+  @property
+  def log(self) -> Path:
+    """The controller's."""
+    return self.folder / "controller.log"
 
   def program(self, name: str, source: str, *arguments: str) -> Program:
     """Any Python program."""
@@ -111,6 +127,26 @@ class Stage:
     """Ends the robot; what it saw."""
     assert robot.end() == 0, robot.text
     return json.loads((self.folder / "robot.json").read_text())
+
+  def kill(self) -> None:
+    """Ends all programs."""
+    for program in self.programs:
+      program.kill()
+
+  def has_stalled(self) -> bool:
+    """Whether the robot was damped for being late, and the machine was.
+
+    That is: in the log there are `_STALL_SECONDS` without a tick of the controller, or without a
+    step of the robot's own clock.
+    """
+    said = any(_OF_STALLS.search(program.text) for program in self.programs)
+    if not said or not self.log.exists():
+      return False
+    ticks = [frame for frame in record.read_log(self.log).frames() if frame["kind"] == b"T"]
+    now, stamp = ([float(tick[name]) for tick in ticks] for name in ("now", "stamp"))
+    clock = [1e-3 * int(tick["sensors"]["tick"]) for tick in ticks]
+    robot_stood = (np.diff(stamp) > _STALL_SECONDS) & (np.diff(clock) < 0.5 * _STALL_SECONDS)
+    return bool(np.any(np.diff(now) > _STALL_SECONDS) or robot_stood.any())
 
   def _start(self, name: str, command: tuple[str, ...]) -> Program:
     whole = [sys.executable, "-m", "jaxskills", *command, f"--domain={self.domain}"]
@@ -126,5 +162,27 @@ def stage(tmp_path, domain, verified) -> Iterator[Stage]:
   """Where a controller meets a simulated robot."""
   made = Stage(tmp_path, domain, verified)
   yield made
-  for program in made.programs:
-    program.kill()
+  made.kill()
+
+
+def once_more_after_a_stall(scene: Callable[[Stage], None]) -> Callable[[Stage], None]:
+  """Runs a scene in real time; once more, and only once, where the machine itself stood still.
+
+  The safety filter damps the robot then, as it should, so that the scene does not come to what it
+  is about. A scene that fails without such a stall in its log fails.
+  """
+
+  @functools.wraps(scene)
+  def test(stage: Stage) -> None:
+    try:
+      return scene(stage)
+    except AssertionError:
+      stage.kill()
+      if not stage.has_stalled():
+        raise
+    folder = stage.folder / "again"
+    folder.mkdir()
+    stage.folder, stage.domain, stage.programs = folder, new_domain(), []
+    scene(stage)
+
+  return test

@@ -74,6 +74,17 @@ def test_enter_stands_first_and_walks_then():
   assert keyboard.wish(REST, 0.0, 0.0) == Wish(stop=True)
   keyboard.press("r")
   assert keyboard.wish(REST, 0.0, 0.0) == Wish(reset=True)
+  assert keyboard.wish(REST, 0.0, 0.0) == Wish(), "one press asks once"
+  keyboard.press("r")
+  assert keyboard.wish(REST, 0.0, 0.0) == Wish(reset=True)
+
+
+@pytest.mark.parametrize("key", ["\n", "w", " "])
+def test_every_other_key_takes_a_wish_to_begin_anew_back(key):
+  keyboard = Keyboard(RANGES)
+  keyboard.press("r")
+  keyboard.press(key)
+  assert not keyboard.wish(REST, 0.0, 0.0).reset
 
 
 @pytest.mark.parametrize("text", ["fast", "1,0", "2,0,0", "nan,0,0"])

@@ -7,7 +7,7 @@ from jaxskills.assets.h1 import H1
 from jaxskills.deploy import bundle as bundles
 from jaxskills.deploy import safety
 from jaxskills.deploy.h1 import messages
-from jaxskills.deploy.h1.commands import Wish
+from jaxskills.deploy.h1.commands import Joystick, Keyboard, Ranges, Wish, pack_remote
 from jaxskills.deploy.h1.controller import is_newer
 from jaxskills.deploy.h1.machine import (
   STAND_SECONDS,
@@ -35,18 +35,19 @@ class Ticks:
   def __init__(self, contract) -> None:
     self.machine, self.now = Machine(contract), 1.0
 
-  def run(self, seconds: float, wish: Wish, decide=None, **flags):
+  def run(self, seconds: float, wish: Wish, decide=None, upright=1.0, velocity=0.0, **flags):
     """The last order of so many seconds."""
     order = None
     for _ in range(max(round(seconds / TICK), 1)):
       self.now += TICK
-      reading = safety.Reading(self.now, START, np.zeros(19), 1.0, 1.03)
+      reading = safety.Reading(self.now, START, np.full(19, velocity), upright, 1.03)
       decision = None if decide is None else Decision(0, self.now, decide)
       order = self.machine.tick(self.now, reading, wish, decision, **flags)
     return order
 
   def stand(self):
     """Stands and is about to walk."""
+    self.run(TICK, Wish())  # a first reading
     return self.run(STAND_SECONDS, Wish(stand=True))
 
 
@@ -62,6 +63,7 @@ def test_nothing_is_held_before_the_operator_asks(ticks):
 
 
 def test_standing_up_takes_two_seconds_from_the_measured_pose(ticks):
+  ticks.run(TICK, Wish())
   first = ticks.run(TICK, Wish(stand=True))
   np.testing.assert_allclose(first.position, START, atol=1e-9)
   np.testing.assert_allclose(first.stiffness, H1.stiffness)
@@ -125,6 +127,73 @@ def test_the_operator_can_begin_anew_after_damping(ticks):
   assert (order.state, order.mode) == (State.ZERO_TORQUE, safety.IDLE)
   assert order.reason == ""
   assert ticks.run(TICK, Wish(stand=True)).state is State.STAND
+
+
+def test_a_wish_to_begin_anew_that_is_kept_up_lets_go_of_one_fault_only(ticks):
+  ticks.stand()
+  ticks.run(TICK, Wish(stop=True))
+  assert ticks.run(TICK, Wish(reset=True)).state is State.ZERO_TORQUE
+  kept = Wish(reset=True, stand=True, walk=True)
+  assert ticks.run(1.0, kept).state is State.STAND
+  assert ticks.run(0.1, kept, upright=0.5).reason == "tilt"
+  assert ticks.run(1.0, kept).state is State.DAMP
+
+
+def test_a_keyboard_that_began_anew_does_not_let_go_of_the_next_fault(ticks):
+  keyboard = Keyboard(Ranges((-1.0,) * 3, (1.0,) * 3))
+  remote = pack_remote()
+
+  def run(seconds: float, **flags):
+    for _ in range(round(seconds / TICK)):
+      order = ticks.run(TICK, keyboard.wish(remote, 0.0, 0.0), **flags)
+    return order
+
+  ticks.stand()
+  for key, state in (("x", State.DAMP), ("r", State.ZERO_TORQUE), ("\n", State.STAND)):
+    keyboard.press(key)
+    assert run(0.1).state is state
+  keyboard.press("\n")
+  keyboard.press("w")
+  assert run(0.1, upright=0.5).state is State.DAMP
+  assert run(1.0).state is State.DAMP
+  keyboard.press("r")
+  assert run(0.1).state is State.ZERO_TORQUE
+
+
+def test_stopping_wins_over_beginning_anew(ticks):
+  ticks.stand()
+  assert ticks.run(0.1, Wish(stop=True, reset=True)).state is State.DAMP
+  assert ticks.run(0.1, Wish(stop=True)).state is State.DAMP
+  both = Joystick(Ranges((-1.0,) * 3, (1.0,) * 3)).wish(pack_remote(["B", "X"]), 0.0, 0.0)
+  assert ticks.run(0.1, both).state is State.DAMP
+  assert ticks.run(0.1, Wish(reset=True)).state is State.DAMP, "it was up before the stop went"
+
+
+def test_damping_from_zero_torque_keeps_to_the_motors_torque_too(ticks, contract):
+  limits = contract.limits
+  fast = 0.99 * limits.reading_speed
+  ticks.run(TICK, Wish(), velocity=fast)
+  order = ticks.run(TICK, Wish(stop=True), velocity=fast)
+  assert (order.state, order.mode) == (State.DAMP, safety.DAMP)
+  assert (limits.damp_damping * fast > limits.torque).any(), "else there is nothing to clamp"
+  assert (order.damping * fast <= limits.torque * (1.0 + 1e-9)).all()
+
+
+def test_states_that_cease_damp_within_a_tenth_of_a_second_and_a_tick(ticks):
+  ticks.stand()
+  reading = safety.Reading(ticks.now, START, np.zeros(19), 1.0, 1.03)
+  held = 0
+  while ticks.machine.state is not State.DAMP:
+    held += 1
+    order = ticks.machine.tick(ticks.now + TICK * held, reading, Wish(stand=True), None)
+  assert order.reason == "stale state"
+  assert TICK * held <= 0.1 + TICK + 1e-9
+
+
+def test_a_radian_of_tilt_damps_in_the_tick_that_reads_it(ticks):
+  ticks.stand()
+  assert ticks.run(TICK, Wish(stand=True), upright=np.cos(0.999)).state is State.STAND
+  assert ticks.run(TICK, Wish(stand=True), upright=np.cos(1.001)).reason == "tilt"
 
 
 def test_a_fault_that_is_still_there_cannot_be_reset(ticks):

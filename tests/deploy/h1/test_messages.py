@@ -110,6 +110,26 @@ def test_every_flipped_byte_is_noticed(kind):
   assert not unnoticed
 
 
+def test_a_state_without_a_crc_is_taken_and_one_with_a_wrong_crc_is_not():
+  state = messages.sign(filled(LOW_STATE))
+  wrong = state.copy()
+  wrong["crc"] ^= 1
+  assert not messages.is_intact(wrong)
+  assert messages.is_intact(state) and not messages.is_unsigned(state)
+  state["crc"] = 0
+  assert messages.is_intact(state) and messages.is_unsigned(state)
+  state["head"] = 0
+  assert messages.is_intact(state)
+  state["head"] = 1, 2
+  assert not messages.is_intact(state)
+
+
+def test_a_command_without_a_crc_is_not_taken():
+  command = filled(LOW_COMMAND)
+  command["crc"] = 0
+  assert not messages.is_intact(command) and not messages.is_unsigned(command)
+
+
 def test_what_is_too_short_or_of_another_byte_order_is_no_message():
   packed = messages.encode(messages.sign(messages.blank(LOW_STATE)))
   assert messages.decode(packed, LOW_STATE) is not None

@@ -1,6 +1,7 @@
 """Tests of the log: what is written comes back, and no disk stops a robot."""
 
 import errno
+import threading
 
 import numpy as np
 import pytest
@@ -64,6 +65,15 @@ def test_a_log_is_never_written_over(tmp_path):
   with pytest.raises(UserError, match="exists"):
     record.Recorder(tmp_path / "log", {})
   assert (tmp_path / "log").read_text() == "precious"
+
+
+def test_the_thread_that_waits_for_the_disk_has_no_real_time_priority(tmp_path, monkeypatch):
+  lowered = []
+  monkeypatch.setattr(
+    record.priority, "lower", lambda: lowered.append(threading.current_thread().name)
+  )
+  write(tmp_path / "log", FRAMES)
+  assert lowered == ["log"]
 
 
 class Full:

@@ -1,5 +1,8 @@
 """Tests of the simulated H1: its network, its motors, its harness, and the verification's walk."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -128,6 +131,17 @@ def test_a_command_that_is_no_number_is_refused():
   assert body.counts["commands_refused"] == 1
   body.step()
   assert np.isfinite(body.data.actuator_force).all()
+
+
+def test_a_verification_needs_neither_dds_nor_jax():
+  program = (
+    "import sys\n"
+    "from jaxskills.deploy.h1 import closed_loop\n"
+    "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+    "print(sorted(loaded & {'cyclonedds', 'jax', 'flax'}))\n"
+  )
+  done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+  assert done.stdout.strip() == "[]"
 
 
 def test_a_policy_that_does_nothing_does_not_pass_the_closed_loop(h1_bundle):

@@ -4,6 +4,7 @@ The short test runs the untrained policy in the harness. The long one needs a bu
 that walks: name it in JAXSKILLS_H1_BUNDLE.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from jaxskills.deploy.h1 import record
+from tests.deploy.h1.conftest import once_more_after_a_stall
 
 NETWORK = ("--loss=0.05", "--jitter-ms=10")
 
@@ -23,10 +25,10 @@ def replay(bundle, log) -> subprocess.CompletedProcess:
   )
 
 
+@once_more_after_a_stall
 def test_a_run_over_a_bad_network_replays_to_the_same_bits_and_ends_damped(stage):
-  log = stage.folder / "run.log"
   robot = stage.robot("--harness=never", *NETWORK)
-  controller = stage.controller(f"--log={log}")
+  controller = stage.controller()
   controller.expect("walk ")
   controller.process.send_signal(2)
   assert controller.process.wait(timeout=60) == 0, controller.text
@@ -36,11 +38,11 @@ def test_a_run_over_a_bad_network_replays_to_the_same_bits_and_ends_damped(stage
   assert report["commands"]["lost"] > 0 and report["states"]["lost"] > 0
   assert not any(report["counts"].values()), report
   assert report["events"]["damped"] > report["events"]["stiff"] + 2.0
-  again = replay(stage.bundle, log)
+  again = replay(stage.bundle, stage.log)
   assert again.returncode == 0, again.stderr
   assert "to the bit" in again.stdout
-  spoil(log)
-  other = replay(stage.bundle, log)
+  spoil(stage.log)
+  other = replay(stage.bundle, stage.log)
   assert other.returncode == 2
   assert "1 commands differ" in other.stderr
 
@@ -58,19 +60,19 @@ def spoil(log: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif("JAXSKILLS_H1_BUNDLE" not in os.environ, reason="names a bundle that walks")
+@once_more_after_a_stall
 def test_a_trained_policy_walks_for_a_minute_over_a_bad_network(stage):
   stage.bundle = Path(os.environ["JAXSKILLS_H1_BUNDLE"])
-  log, script = stage.folder / "run.log", stage.folder / "walk.txt"
+  script = stage.folder / "walk.txt"
   script.write_text("0 0.5,0,0\n15 1,0,0\n30 0.5,0,0.5\n45 0.5,0,-0.5\n55 0,0,0\n")
   robot = stage.robot(*NETWORK)
-  arguments = (f"--commands={script}", "--start-after=0", "--seconds=60", f"--log={log}")
-  whole = ("run", "h1", f"--bundle={stage.bundle}", *arguments)
-  controller = stage._start("controller", whole)
+  controller = stage.controller(f"--commands={script}", "--start-after=0", "--seconds=60")
   assert controller.process.wait(timeout=120) == 0, controller.text
   report = stage.report(robot)
+  print(controller.text, json.dumps(report, indent=2), sep="\n")
   assert report["counts"] == dict.fromkeys(report["counts"], 0), report
   assert "fallen" not in report["events"]
   assert report["events"]["damped"] - report["events"]["released"] > 59.0
-  assert report["saturated"] < 30, "of 30,000 steps; states are up to 10 ms old"
+  assert report["saturated"] == 0, "no motor is asked for more than its torque"
   assert report["walked_metres"] > 20.0
-  assert "to the bit" in replay(stage.bundle, log).stdout
+  assert "to the bit" in replay(stage.bundle, stage.log).stdout
