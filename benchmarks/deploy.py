@@ -6,9 +6,11 @@ Two networks with random weights: that of a small H1 policy (41-256-128-64-10) a
 `h1/velocity` (three measurements of 68 numbers, 512-256-128, 19 joints), with the running
 normaliser inside and ELU between layers. In every turn each implementation makes 50,000 decisions,
 one observation at a time, and every call is timed: onnxruntime and TorchScript from Python, with
-inputs prepared, as a controller in Python calls them; C from C, as one in C does. The percentiles
-are medians over five turns. Floors, on the small network: onnxruntime p50 at most 10 and p99 at
-most 20 microseconds, C at least twice as fast; the safety filter in C p99 at most 5 microseconds.
+inputs prepared, as a controller in Python calls them; C from C, as one in C does. "bound" is
+onnxruntime with buffers that it was given once, "no network" a call of it that computes nothing.
+The percentiles are medians over five turns. Floors, on the small network: onnxruntime p50 at most
+10 and p99 at most 20 microseconds, C at least twice as fast; the safety filter in C p99 at most 5
+microseconds.
 """
 
 import importlib.util
@@ -24,6 +26,7 @@ from jaxskills.assets.h1 import H1
 from jaxskills.benchmarks import measuring
 from jaxskills.benchmarks.measuring import Contender
 from jaxskills.deploy import latency, network_c, network_onnx, network_torch, safety, safety_c
+from jaxskills.deploy.graph import Graph
 from jaxskills.deploy.latency import Latency
 from jaxskills.deploy.network import Activation, Affine, Layer, Network, Standardize
 from jaxskills.deploy.safety import Command, Limits, Reading
@@ -43,7 +46,8 @@ NETWORKS: Mapping[str, tuple[int, ...]] = {
   "h1/velocity": (3 * 68, 512, 256, 128, 19),
 }
 C_FLAGS = {"C -O3 -march=native": ("-O3", "-march=native"), "C -O2": ("-O2",)}
-ONNXRUNTIME, TORCHSCRIPT = "onnxruntime", "TorchScript"
+ONNXRUNTIME, BOUND, TORCHSCRIPT = "onnxruntime", "onnxruntime bound", "TorchScript"
+NOTHING = "onnxruntime no network"
 _ROWS = 256  # observations that take turns
 _LEGS = 10  # joints that a walking policy moves
 _FILTER_STEPS = 5_000  # of the filter in Python, which is not raced: nothing streams with its tail
@@ -82,6 +86,7 @@ class Floor(NamedTuple):
 
 FLOORS = {
   f"h1 {ONNXRUNTIME}": Floor(p50=10.0, p99=20.0),
+  f"h1 {BOUND}": Floor(p50=10.0, p99=20.0),
   "h1 C -O3 -march=native": Floor(ratio=2.0),
   "safety filter C": Floor(p99=5.0),
 }
@@ -110,6 +115,7 @@ def measure(sizes: Sizes = SIZES) -> dict[str, Any]:
   with tempfile.TemporaryDirectory() as folder:
     timed = [
       *(way for name, widths in sizes.networks.items() for way in ways(name, widths, Path(folder))),
+      call_alone(),
       *filters(),
     ]
     found = race(timed, sizes)
@@ -131,7 +137,12 @@ def ways(name: str, widths: Sequence[int], folder: Path) -> list[Timed]:
   onnx_name, torch_name = f"{name} {ONNXRUNTIME}", f"{name} {TORCHSCRIPT}"
   script = network_torch.write(network)
   runtime = latency.OnnxRuntime([model], {"state": observation})
-  found = [Timed(onnx_name, None if script is None else torch_name, runtime.time, facts)]
+  bound = latency.BoundOnnxRuntime(model, {"state": observation})
+  peer = None if script is None else torch_name
+  found = [
+    Timed(onnx_name, peer, runtime.time, facts),
+    Timed(f"{name} {BOUND}", peer, bound.time, facts),
+  ]
   for compiled, flags in C_FLAGS.items():
     place = Path(tempfile.mkdtemp(dir=folder))
     c = latency.C(network_c.write(network), observation, place, flags)
@@ -139,6 +150,15 @@ def ways(name: str, widths: Sequence[int], folder: Path) -> list[Timed]:
   if script is not None:
     found.append(Timed(torch_name, None, latency.TorchScript(script, observation).time, facts))
   return found
+
+
+def call_alone() -> Timed:
+  """What a call of onnxruntime costs that hands its input on."""
+  graph = Graph("nothing")
+  graph.add_output("action", graph.add_input("state", "float32", [1]), [1])
+  model = graph.finish({}).SerializeToString()
+  runtime = latency.OnnxRuntime([model], {"state": np.zeros((_ROWS, 1), np.float32)})
+  return Timed(NOTHING, None, runtime.time)
 
 
 def filters() -> list[Timed]:
