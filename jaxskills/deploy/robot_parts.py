@@ -66,8 +66,8 @@ def _checked(policy: Deployable, name: str) -> Task:
   """The policy's task, if the robot called `name` can run it."""
   task, experiment = policy.task, policy.provenance["experiment"]
   if task is None or task.robot.name != name:
-    drives = "a simulated world" if task is None else f"a {task.robot.name}"
-    raise UserError(f"a policy of {experiment} acts on {drives}, not on a {name}.")
+    drives = "a simulated world" if task is None else task.robot.name
+    raise UserError(f"a policy of {experiment} acts on {drives}, not on {name}; see --robot.")
   for quantity in (quantity for term in policy.observation for quantity in term.quantities):
     if fault := _lack(quantity, name):
       raise UserError(

@@ -196,7 +196,7 @@ def test_what_is_printed_says_whether_the_tolerance_was_loosened_and_why(policy,
 def test_a_policy_of_a_simulated_world_is_not_written_for_a_robot(
   robot, named, finished_run, tmp_path
 ):
-  with pytest.raises(UserError, match=f"acts on a simulated world, not on a {named}"):
+  with pytest.raises(UserError, match=f"acts on a simulated world, not on {named}"):
     export_run(finished_run, robot=robot, out=tmp_path / "out")
   assert not list(tmp_path.iterdir())
 

@@ -60,9 +60,9 @@ def test_a_policy_that_moves_the_gripper_is_refused(lifting):
 
 
 def test_a_policy_of_another_robot_is_refused(walking, lifting):
-  with pytest.raises(UserError, match="of h1/velocity acts on a h1, not on a panda"):
+  with pytest.raises(UserError, match="of h1/velocity acts on h1, not on panda"):
     parts("franka", walking)
-  with pytest.raises(UserError, match="of panda/lift_cube acts on a panda, not on a h1"):
+  with pytest.raises(UserError, match="of panda/lift_cube acts on panda, not on h1"):
     parts("h1", lifting)
 
 

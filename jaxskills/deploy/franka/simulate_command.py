@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
   targets = places.read(args)
   goals = Goals(targets, args.dwell) if len(targets) else None
   server = Server(args.host, args.port, network=network, goals=goals)
+  if args.json is not None and not args.json.parent.is_dir():
+    raise UserError(f"{args.json.parent} is no folder; name another --json.")
   begun = time.monotonic()
   print(f"simulated Panda at {server.address[0]}:{server.address[1]}", flush=True)
 

@@ -56,7 +56,7 @@ def hear_robot(
   if foreign.take() or _commanders(link):
     raise UserError(
       f"another process already commands this robot (it writes {wire.COMMAND_TOPIC}): end it "
-      "first; a guard that holds the robot in damping says how."
+      "first; 'pgrep -af jaxskills.deploy.h1' finds a guard that was left on this computer."
     )
   if fault := robot_fault(heard, robot):
     raise UserError(f"what speaks on {wire.STATE_TOPIC} is not this bundle's H1: {fault}.")
@@ -101,5 +101,5 @@ def _silence(link: wire.Wire, states: wire.Reader) -> str:
     )
   return (
     f"no H1 is heard on {wire.STATE_TOPIC} within {_HEAR_SECONDS:.0f} s; check the cable, "
-    "--interface and --domain, and that the robot is on."
+    "--interface and --domain, and that the robot is on (or 'jaxskills simulate h1' runs)."
   )

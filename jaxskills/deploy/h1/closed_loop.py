@@ -115,7 +115,7 @@ def _outcome(
   lines = [f"walked {walked:.1f} s and {body.walked:.1f} m"]
   if error is not None:
     lines.append(f"mean velocity error {error:.2f} m/s")
-  lines.append(f"fastest joint at {body.fastest:.2f} of its speed limit")
+  lines.append(f"fastest joint at {body.fastest:.2f} of its speed limit (1.1 is let pass)")
   lines.append(f"damped: {reason}" if reason else "never damped")
   lines.append(
     ", ".join(f"{name} {count}" for name, count in broken.items())

@@ -36,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
 
   if args.replay is not None:
     return _replay(args)
-  for name in ("seconds", "start_after"):
-    value = getattr(args, name)
-    if value is not None and not 0.0 <= value < float("inf"):
-      raise UserError(f"--{name.replace('_', '-')} must be a number of seconds, got {value}.")
+  if args.seconds is not None and not 0.0 < args.seconds < float("inf"):
+    raise UserError(f"--seconds must be a positive number, got {args.seconds}.")
+  if args.start_after is not None and not 0.0 <= args.start_after < float("inf"):
+    raise UserError(f"--start-after must be a number of seconds, got {args.start_after}.")
   bundle = checks.require_bundle(args.bundle)
   settings = session.Settings(args.interface, args.domain, args.log, args.seconds)
   session.run(bundle, _operator(args, bundle.manifest), settings, _say)
@@ -88,9 +88,11 @@ def _replay(args: argparse.Namespace) -> int:
   if not found.is_same:
     raise UserError(
       f"{found.differing_decisions} actions and {found.differing_ticks} commands differ from the "
-      "log's; replay on the machine, and with the version, that made it."
+      "log's: it was altered, or another machine or version made it."
     )
-  _say("same     every action and every command, to the bit")
+  _say(f"same     {found.decisions} actions and {found.ticks} commands, to the bit")
+  if not found.is_whole:
+    _say("part     the log ends before its run did: what came after is not in it")
   return 0
 
 

@@ -43,6 +43,11 @@ class Wish(NamedTuple):
 class Operator(Protocol):
   """Somebody or something that says where to go."""
 
+  @property
+  def help(self) -> str:
+    """What the operator can do, in one line."""
+    ...
+
   def wish(self, remote: bytes, elapsed: float, walking: float) -> Wish:
     """What is asked now.
 
@@ -82,6 +87,10 @@ class Joystick(NamedTuple):
   """The wireless remote: start stands, A walks, select or B stops, X begins anew."""
 
   ranges: Ranges
+  help: str = (
+    "remote   start: stand   A: walk   B or select: damp   X: begin anew   "
+    "left stick: forward, sideways   right stick: turn"
+  )
 
   def wish(self, remote: bytes, elapsed: float, walking: float) -> Wish:
     """See `Operator`."""
@@ -102,13 +111,15 @@ class Script(NamedTuple):
     ranges: that the policy was trained for.
     times: from which each velocity holds, seconds since the policy began, increasing from 0.
     velocities: one for each time.
-    start_after: seconds before it stands up, or None where an operator starts the robot.
+    start_after: seconds before it stands up.
+    help: for the operator.
   """
 
   ranges: Ranges
   times: tuple[float, ...]
   velocities: tuple[Velocity, ...]
   start_after: float
+  help: str = "script   the robot stands up and walks BY ITSELF; the remote's B or select damps it"
 
   def wish(self, remote: bytes, elapsed: float, walking: float) -> Wish:
     """See `Operator`; the remote's select and B stop a script too."""
@@ -125,9 +136,9 @@ class Script(NamedTuple):
 class Keyboard:
   """Keys of a terminal: Enter stands, then walks; w/s, a/d, q/e set velocities; x stops."""
 
-  HELP = (
-    "Enter: stand, then walk   w/s: forward   a/d: turn   q/e: sideways   space: stand still   "
-    "x: damp   r: begin anew"
+  help = (
+    "keys     Enter: stand, then walk   w/s: forward   a/d: turn   q/e: sideways   "
+    "space: stand still   x: damp   r: begin anew"
   )
   _MOVES = {"w": (0, 1), "s": (0, -1), "q": (1, 1), "e": (1, -1), "a": (2, 1), "d": (2, -1)}
 
@@ -137,7 +148,7 @@ class Keyboard:
     self._heard = self._wish
 
   def press(self, key: str) -> None:
-    """Takes one key; others than those in `HELP` do nothing."""
+    """Takes one key; others than those in `help` do nothing."""
     before = self._wish._replace(reset=False)
     if key in self._MOVES:
       axis, sign = self._MOVES[key]

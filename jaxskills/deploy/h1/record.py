@@ -1,9 +1,10 @@
 """A log of every tick and every decision of an H1's controller, and its replay to the same bits.
 
 A file is `JSKH1LOG`, the length of a JSON header, the header, and frames of fixed size: a decision
-(`D`) with what the policy measured and answered, or a tick (`T`) with all that went into the
-states and the filter and what came out. A frame that a crash cut off is left out. Writing is for
-a thread of its own; a full disk or a slow one ends the log and never the run.
+(`D`) with what the policy measured and answered, a tick (`T`) with all that went into the states
+and the filter and what came out, and the end (`E`) of a run that ended in order, by which a log
+that lacks something is told. A frame that a crash cut off is left out. Writing is for a thread of
+its own; a full disk or a slow one ends the log and never the run.
 """
 
 import json
@@ -63,7 +64,10 @@ TICK = np.dtype(
   ]
 )
 UNDECIDED = -1.0  # a tick's `decided` before the first decision
-_FRAMES = {b"D": DECISION, b"T": TICK}
+END = np.dtype([("kind", "S1"), ("frames", "<i8")])
+"""How many frames came before; nothing comes after."""
+
+_FRAMES = {b"D": DECISION, b"T": TICK, b"E": END}
 
 
 def sensors_of(state: np.ndarray) -> np.ndarray:
@@ -125,12 +129,24 @@ def decision_frame(
   return frame
 
 
+def check_place(path: Path) -> None:
+  """Refuses a place where no log can begin, before anything else is done.
+
+  Raises:
+    UserError: if something is there already, or its folder is not.
+  """
+  if path.exists():
+    raise UserError(f"{path} exists; name another --log.")
+  if not path.parent.is_dir():
+    raise UserError(f"{path.parent} is no folder; name another --log.")
+
+
 class Recorder:
   """Writes frames while the robot moves; made once, closed at the end.
 
   Attributes:
     ended: why the log ended early, or "".
-    frames: how many were written.
+    frames: how many were handed to the disk.
   """
 
   def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
@@ -174,8 +190,11 @@ class Recorder:
     while not last:
       last = self._closing.wait(_WAIT_SECONDS)
       frames = [self._queue.popleft() for _ in range(len(self._queue))]
+      end = b""
+      if last and not self.ended:
+        end = np.array((b"E", self.frames + len(frames)), END).tobytes()
       try:
-        self._file.write(b"".join(frames))
+        self._file.write(b"".join(frames) + end)
         self._file.flush()
       except (OSError, ValueError) as error:
         self.ended = getattr(error, "strerror", None) or str(error)

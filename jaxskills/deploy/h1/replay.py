@@ -22,12 +22,14 @@ class Outcome(NamedTuple):
     ticks: likewise.
     differing_decisions: whose actions are not the same bits.
     differing_ticks: whose messages are not the same bits.
+    is_whole: whether the log goes to the end of its run.
   """
 
   decisions: int
   ticks: int
   differing_decisions: int
   differing_ticks: int
+  is_whole: bool
 
   @property
   def is_same(self) -> bool:
@@ -55,8 +57,12 @@ def replay(log: Log, manifest: Mapping[str, Any], manifest_sha256: str, policy: 
   packer = Packer(contract.motors, contract.modes)
   action = np.zeros(contract.action_size, np.float32)
   decisions: dict[float, Decision] = {}
-  counts = dict.fromkeys(Outcome._fields, 0)
+  counts = dict.fromkeys(Outcome._fields[:-1], 0)
+  is_whole = False
   for frame in log.frames():
+    if frame["kind"] == b"E":
+      is_whole = int(frame["frames"]) == counts["decisions"] + counts["ticks"]
+      break
     senses = sensing.read(frame["sensors"])
     if frame["kind"] == b"D":
       if frame["step"] == 0:
@@ -73,7 +79,7 @@ def replay(log: Log, manifest: Mapping[str, Any], manifest_sha256: str, policy: 
       message = _tick(machine, packer, frame, senses, decisions)
       counts["ticks"] += 1
       counts["differing_ticks"] += not _is_same(message, frame)
-  return Outcome(**counts)
+  return Outcome(**counts, is_whole=is_whole)
 
 
 def _tick(

@@ -3,6 +3,7 @@
 import gc
 import os
 import select
+import signal
 import sys
 import termios
 import time
@@ -14,8 +15,8 @@ from typing import NamedTuple
 
 from jaxskills.deploy import bundle as bundles
 from jaxskills.deploy.bundle import Bundle
-from jaxskills.deploy.h1 import checks, messages, priority
-from jaxskills.deploy.h1.commands import Keyboard, Operator
+from jaxskills.deploy.h1 import checks, messages, priority, record
+from jaxskills.deploy.h1.commands import Keyboard, Operator, Script
 from jaxskills.deploy.h1.controller import Controller, Links, warm_up
 from jaxskills.deploy.h1.guard import Guard
 from jaxskills.deploy.h1.machine import FAULTS, Fault, State, read_contract
@@ -72,6 +73,8 @@ def run(
   Raises:
     UserError: if a check refuses, or a fault ended the run.
   """
+  if settings.log is not None:
+    record.check_place(settings.log)
   policy = policy or own_policy(bundle)
   is_real_time = priority.raise_to(priority.DDS)
   sys.setswitchinterval(_SWITCH_SECONDS)
@@ -110,7 +113,7 @@ def run(
     if guard is not None:
       say(f"guard    process {guard.pid} damps the robot should this one die")
     try:
-      fault = _drive(controller, operator, settings, guard, say)
+      fault = _drive(controller, operator, settings, guard, recorder, say)
       say(f"stream   {controller.stream_timing.describe()}")
       say(f"policy   {controller.policy_timing.describe()}")
     finally:
@@ -120,6 +123,8 @@ def run(
   if fault:
     raise UserError(f"the robot was damped: {fault}")
   say(f"stopped  as asked, after {DAMP_SECONDS:.0f} s of damping")
+  if recorder is not None and recorder.ended:
+    raise UserError(f"{recorder.path} lacks the end of the run ({recorder.ended}); make room.")
 
 
 def own_policy(bundle: Bundle) -> BundlePolicy:
@@ -134,13 +139,17 @@ def own_policy(bundle: Bundle) -> BundlePolicy:
 
 
 def _drive(
-  controller: Controller, operator: Operator, settings: Settings, guard: Guard | None, say: Say
+  controller: Controller,
+  operator: Operator,
+  settings: Settings,
+  guard: Guard | None,
+  recorder: Recorder | None,
+  say: Say,
 ) -> str:
   """Watches over the controller until it is stopped; the fault that ended the run, or ""."""
-  told, fault, watch = None, "", guard
+  told, fault, watch, writes = None, "", guard, recorder
   keyboard = operator if isinstance(operator, Keyboard) else None
-  if keyboard is not None:
-    say(keyboard.HELP)
+  say(operator.help)
   with _keys(keyboard) as look:
     controller.start()
     try:
@@ -151,31 +160,52 @@ def _drive(
         if order is not None and state is not told:
           told = state
           fault = order.reason if state is State.DAMP and order.reason != STOPPED else ""
-          say(_describe(order.state, order.reason, controller.failure))
+          say(_describe(order.state, order.reason, controller.failure, operator))
         if watch is not None and not watch.is_alive:
-          say("guard    is gone: nobody damps the robot should this process die")
+          say("guard    is gone: nobody damps the robot should this process die; stop soon")
           watch = None
+        if writes is not None and writes.ended:
+          say(f"log      {writes.path} ends here: {writes.ended}; the robot goes on")
+          writes = None
         if settings.seconds is not None and since and time.monotonic() - since > settings.seconds:
           break
     except KeyboardInterrupt:
-      say("stop     damping; the robot sinks")
-    if not controller.is_running:
-      raise RuntimeError(f"a thread of the controller failed: {controller.failure}")
-    controller.stop()
-    time.sleep(0.0 if fault else DAMP_SECONDS)
-    if guard is not None:
-      guard.dismiss()  # while heartbeats still come: without them it would take over
-    controller.end()
+      say(f"stop     damping for {DAMP_SECONDS:.0f} s; the robot sinks")
+    with _uninterrupted():
+      if not controller.is_running:
+        raise RuntimeError(f"a thread of the controller failed: {controller.failure}")
+      controller.stop()
+      time.sleep(0.0 if fault else DAMP_SECONDS)
+      if guard is not None:
+        guard.dismiss()  # while heartbeats still come: without them it would take over
+      controller.end()
   return fault
 
 
-def _describe(state: State, reason: str, failure: str) -> str:
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+  """What asks again to stop changes nothing: the damping under way ends as it should."""
+  before = {
+    number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)
+  }
+  try:
+    yield
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
+
+
+def _describe(state: State, reason: str, failure: str, operator: Operator) -> str:
+  by_itself = isinstance(operator, Script)
   if state is State.DAMP:
     detail = f" ({failure})" if failure else ""
-    return f"damp     {reason}{detail}; streamed until Ctrl-C ends it, or the operator begins anew"
+    end = "Ctrl-C ends it" if by_itself else "Ctrl-C ends it, or the operator begins anew"
+    return f"damp     {reason}{detail}; streamed until {end}"
   return {
-    State.ZERO_TORQUE: "ready    zero torque; waits for the operator to stand",
-    State.STAND: "stand    two seconds to the default pose, then waits for the operator to walk",
+    State.ZERO_TORQUE: "ready    zero torque; "
+    + ("stands up BY ITSELF" if by_itself else "waits for the operator to stand"),
+    State.STAND: "stand    two seconds to the default pose, then "
+    + ("walks BY ITSELF" if by_itself else "waits for the operator to walk"),
     State.POLICY: "walk     the policy moves the robot",
   }[state]
 
@@ -209,6 +239,6 @@ def _close(recorder: Recorder | None, say: Say) -> None:
     return
   recorder.close()
   if recorder.ended:
-    say(f"log      {recorder.path} ended early after {recorder.frames} frames: {recorder.ended}")
+    say(f"log      {recorder.path} ended early: {recorder.ended}")
   else:
     say(f"log      {recorder.path}, {recorder.frames} frames")

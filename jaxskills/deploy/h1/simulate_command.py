@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     tip_at=args.tilt_at,
     seed=args.seed,
   )
+  if args.json is not None and not args.json.parent.is_dir():
+    raise UserError(f"{args.json.parent} is no folder; name another --json.")
   report = simulate(plan, lambda line: print(line, flush=True))
   text = json.dumps(report, indent=2, allow_nan=False)
   if args.json is not None:

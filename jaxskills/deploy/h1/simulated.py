@@ -56,6 +56,7 @@ def simulate(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
   link = Wire(plan.interface, plan.domain)
   robot = _Robot(plan, link)
   say(f"robot    hangs in its harness on {plan.interface}, domain {plan.domain}; Ctrl-C ends it")
+  say("robot    is for one walk: start it anew for the next")
   begun = due = time.monotonic()
   told: set[str] = set()
   skipped = 0.0

@@ -24,6 +24,7 @@ from jaxskills.errors import UserError
 COMMAND_TOPIC, STATE_TOPIC = "rt/lowcmd", "rt/lowstate"
 _TYPES = {messages.LOW_COMMAND: idl.LowCmd_, messages.LOW_STATE: idl.LowState_}
 _TOPICS = {messages.LOW_COMMAND: COMMAND_TOPIC, messages.LOW_STATE: STATE_TOPIC}
+_LAST_DOMAIN = 232  # beyond it DDS' ports do not fit into 16 bits
 _ANY = 0x7F  # samples, views and instances in whatever state
 _DEPTH = 16  # samples kept for a reader that is late: 32 ms at 500 Hz
 _LOOPBACK = """
@@ -62,6 +63,8 @@ class Wire:
     Raises:
       UserError: if the name is none of an interface, or DDS cannot use it.
     """
+    if not 0 <= domain <= _LAST_DOMAIN:
+      raise UserError(f"--domain is a number from 0 to {_LAST_DOMAIN}, not {domain}.")
     if not re.fullmatch(r"[A-Za-z0-9_.:@-]{1,32}", interface):
       raise UserError(f"'{interface}' is no name of a network interface; see 'ip link'.")
     inside = (_LOOPBACK if interface == "lo" else _NETWORK).format(interface=interface)

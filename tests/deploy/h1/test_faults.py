@@ -133,7 +133,7 @@ def test_a_policy_that_stalls_damps_the_robot_and_a_full_disk_does_not(stage):
   controller.expect("walk ")
   controller.expect("damp     stale policy")
   controller.end()
-  assert "ended early after" in controller.text
+  assert "ends here: File too large; the robot goes on" in controller.text
   assert "File too large" in controller.text
   assert log.stat().st_size <= 300_000
   assert "the robot was damped: stale policy" in controller.text

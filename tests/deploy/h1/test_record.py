@@ -32,22 +32,23 @@ def test_frames_come_back_in_order(tmp_path):
   assert (recorder.frames, recorder.ended) == (3, "")
   log = record.read_log(tmp_path / "log")
   assert log.header["manifest_sha256"] == "abc"
-  found = list(log.frames())
+  *found, end = log.frames()
   assert [made["kind"] for made in found] == [b"T", b"D", b"T"]
   assert [made.tobytes() for made in found] == [made.tobytes() for made in FRAMES]
+  assert (end["kind"], end["frames"]) == (b"E", 3)
 
 
 def test_a_frame_that_a_crash_cut_off_is_left_out(tmp_path):
   write(tmp_path / "log", FRAMES)
   content = (tmp_path / "log").read_bytes()
-  (tmp_path / "log").write_bytes(content[:-1])
+  (tmp_path / "log").write_bytes(content[: -record.END.itemsize - 1])
   assert len(list(record.read_log(tmp_path / "log").frames())) == 2
 
 
 def test_damage_among_the_frames_is_told(tmp_path):
   write(tmp_path / "log", FRAMES)
   content = bytearray((tmp_path / "log").read_bytes())
-  content[-record.TICK.itemsize] = 0
+  content[-record.TICK.itemsize - record.END.itemsize] = 0
   (tmp_path / "log").write_bytes(content)
   with pytest.raises(UserError, match="damaged at byte"):
     list(record.read_log(tmp_path / "log").frames())
