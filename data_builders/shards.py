@@ -24,7 +24,9 @@ from jaxskills.data_builders.manifest import MANIFEST, UNFINISHED, Manifest
 from jaxskills.errors import UserError
 
 SPLIT = "train"
-_VERSIONED = ("jax", "jaxlib", "numpy", "array-record", "tensorflow-datasets")
+_VERSIONED = (
+  "jax", "jaxlib", "numpy", "mujoco", "mink", "array-record", "tensorflow-datasets"
+)  # fmt: skip
 
 Example = Mapping[str, Any]
 Progress = Callable[[int, int], None]
@@ -164,6 +166,7 @@ def _write_shard(
   specs: Any = features.get_serialized_info()
   serializer = example_serializer.ExampleSerializer(specs)
   temporary = path.with_name(f"{manifest.TEMPORARY}{path.name}")
+  count, expected = 0, dataset.shard_records[number]
   try:
     temporary.touch()
     writer = ArrayRecordWriter(str(temporary), "group_size:1")
@@ -175,6 +178,8 @@ def _write_shard(
         progress(count)
     finally:
       _to_disk(writer.close)
+    if count != expected:
+      raise RuntimeError(f"shard {number} of {dataset.title} got {count} records, not {expected}")
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)

@@ -55,6 +55,13 @@ def test_tfds_reads_what_was_built_in_order(tmp_path):
     np.testing.assert_array_equal(found["series"], record["series"])
 
 
+def test_a_shard_with_too_few_records_is_no_shard(tmp_path):
+  short = small_set(lambda shard: list(records(shard))[: 2 if shard == 1 else None])
+  with pytest.raises(RuntimeError, match="shard 1 of numbers:few got 2 records, not 3"):
+    shards.build(short, tmp_path)
+  assert len(hashes(tmp_path)) == 1 and not leftovers(tmp_path)
+
+
 def test_tensorflow_is_never_imported_to_build_or_read(tmp_path):
   program = f"""
 import sys
