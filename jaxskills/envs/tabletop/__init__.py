@@ -1,0 +1,1 @@
+"""A Panda and coloured blocks on a table: four tasks, their success, and who demonstrates them."""
