@@ -1,0 +1,1 @@
+"""A hand pours beads from one vessel into another: scenes, attributes, demonstrations."""
