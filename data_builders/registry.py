@@ -11,10 +11,14 @@ from typing import Any
 from jaxskills.config import nearest
 from jaxskills.data_builders import manifest, shards
 from jaxskills.data_builders.maze_demos import builder as maze
+from jaxskills.data_builders.multiview_blocks import builder as blocks
+from jaxskills.data_builders.multiview_pouring import builder as pouring
 from jaxskills.errors import UserError
 
 BUILDERS: Mapping[str, tuple[Callable[..., shards.Dataset], Mapping[str, Any]]] = {
   maze.NAME: (maze.maze_demos, maze.PRESETS),
+  blocks.NAME: (blocks.multiview_blocks, blocks.PRESETS),
+  pouring.NAME: (pouring.multiview_pouring, pouring.PRESETS),
 }
 """For each data set, what describes it and the presets that it knows, the default first."""
 

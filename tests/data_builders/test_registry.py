@@ -29,7 +29,7 @@ def test_the_first_preset_is_the_default():
   ("name", "message"),
   [
     ("maze_demo", "no data set maze_demo; did you mean maze_demos?"),
-    ("x", "no data set x; there is maze_demos"),
+    ("x", "no data set x; there is maze_demos, multiview_blocks, multiview_pouring"),
     ("maze_demos:ful", "no preset ful of data set maze_demos; did you mean full?"),
     ("maze_demos:", None),
   ],
