@@ -81,6 +81,29 @@ def test_auto_on_a_cpu_leaves_no_convolution_to_xla():
     assert "conv_general" not in str(jax.make_jaxpr(lambda x: convolve(x, kernel, 2))(image))
 
 
+@pytest.mark.parametrize("padding", [0, 1, 3])
+def test_a_number_pads_all_four_sides_alike(padding):
+  random = np.random.default_rng(0)
+  image = random.normal(size=(2, 8, 11, 3)).astype(np.float32)
+  kernel = random.normal(size=(3, 3, 2, 4)).astype(np.float32)
+  around = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+  windows = np.lib.stride_tricks.sliding_window_view(np.pad(image, around), (3, 3), axis=(1, 2))
+  expected = np.einsum("crkbij,ijco->orkb", windows[:, ::2, ::2], kernel)
+  for form in ("slices", "lax"):
+    result = jax.jit(convolve, static_argnums=(2, 3, 4))(image, kernel, 2, form, padding)
+    np.testing.assert_allclose(result, expected, atol=1e-4)
+
+
+def test_strides_are_those_of_each_layer():
+  image = jnp.zeros((1, 13, 8, 2))
+  features = jax.eval_shape(
+    ConvStack((3, 4, 5), stride=(2, 1, 3)).init_with_output, jax.random.key(0), image
+  )[0]
+  assert features.shape == (5, 3, 2, 2)
+  with pytest.raises(ValueError, match="2 convolutions have 3 strides"):
+    ConvStack((3, 4), stride=(2, 1, 3)).init(jax.random.key(0), image)
+
+
 def test_an_unknown_form_is_refused():
   with pytest.raises(Exception, match="fft"):
     convolve(jnp.zeros((1, 4, 4, 1)), jnp.zeros((3, 3, 1, 1)), 1, "fft")  # type: ignore
