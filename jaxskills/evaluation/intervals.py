@@ -101,6 +101,53 @@ def rate_interval(rates, episodes: int | float, confidence: float = CONFIDENCE) 
   return Interval(np.where(trials > 0, low, np.nan), np.where(trials > 0, high, np.nan))
 
 
+def score_interval(values, confidence: float = CONFIDENCE) -> Interval:
+  """The interval of a mean over seeds of training and over test videos.
+
+  Both are samples, so two intervals are taken and the wider bounds hold: Student's t over the
+  seeds' means, and over the videos' means. A baseline that has no seeds has that of the videos
+  alone, one value that several seeds agree on has that of the seeds alone; five seeds that agree
+  on ten videos do not prove what the eleventh would show.
+
+  Args:
+    values: `[seeds, videos]`, the same videos for every seed; one row or one column is fine.
+    confidence: coverage of each of the two intervals.
+
+  Returns:
+    Two floats, NaN where there is a single value.
+  """
+  values = np.asarray(values, np.float64)
+  over_seeds = mean_interval(values.mean(axis=1), confidence)
+  over_videos = mean_interval(values.mean(axis=0), confidence)
+  return Interval(
+    float(np.fmin(over_seeds.low, over_videos.low)),
+    float(np.fmax(over_seeds.high, over_videos.high)),
+  )
+
+
+def difference_interval(first, second, confidence: float = CONFIDENCE) -> Interval:
+  """Welch's t interval of the difference of two means (Welch 1947), over independent seeds.
+
+  Args:
+    first: `[seeds]`.
+    second: `[seeds]`, as many or not.
+    confidence: coverage of the two-sided interval.
+
+  Returns:
+    Bounds of the first mean less the second; NaN where either has fewer than two seeds.
+  """
+  first, second = (np.asarray(values, np.float64) for values in (first, second))
+  if min(len(first), len(second)) < 2:
+    return Interval(math.nan, math.nan)
+  errors = [values.var(ddof=1) / len(values) for values in (first, second)]
+  middle, total = first.mean() - second.mean(), sum(errors)
+  if total == 0:
+    return Interval(float(middle), float(middle))
+  parts = [error**2 / (len(v) - 1) for error, v in zip(errors, (first, second), strict=True)]
+  half = special.stdtrit(total**2 / sum(parts), 0.5 + confidence / 2) * math.sqrt(total)
+  return Interval(float(middle - half), float(middle + half))
+
+
 def format_interval(interval: Interval | tuple[float, float] | list[float]) -> str:
   """`0.93 to 0.99`, for tables and legends; an em dash where it is unknown."""
   low, high = (float(bound) for bound in interval)

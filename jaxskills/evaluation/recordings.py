@@ -5,14 +5,12 @@ Two files in `<workdir>/report/data`, each written by the experiment and read by
 metres, as in the environment.
 """
 
-from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from jaxskills.errors import UserError
-from jaxskills.training import storage
+from jaxskills.evaluation import array_file
 
 EXPLORATION, ROLLOUT = "exploration.npz", "rollout.npz"
 
@@ -70,17 +68,17 @@ def save_exploration(folder: Path, exploration: Exploration) -> Path:
     del fields["demonstrations"]
   fields["names"] = np.array(list(positions))
   fields |= {f"positions_{name}": value for name, value in positions.items()}
-  return _save(Path(folder) / EXPLORATION, fields)
+  return array_file.save(Path(folder) / EXPLORATION, fields)
 
 
 def save_rollout(folder: Path, rollout: Rollout) -> Path:
   """Writes `rollout.npz` into `folder`."""
-  return _save(Path(folder) / ROLLOUT, rollout._asdict())
+  return array_file.save(Path(folder) / ROLLOUT, rollout._asdict())
 
 
 def load_exploration(folder: Path) -> Exploration:
-  """Reads `exploration.npz`; see `_load` for errors."""
-  fields = _load(Path(folder) / EXPLORATION, ("walls", "start", "goal", "names"))
+  """Reads `exploration.npz`; see `array_file.load` for errors."""
+  fields = array_file.load(Path(folder) / EXPLORATION, ("walls", "start", "goal", "names"))
   names = [str(name) for name in fields.pop("names")]
   return Exploration(
     fields["walls"].astype(bool),
@@ -95,7 +93,7 @@ def load_exploration(folder: Path) -> Exploration:
 
 def load_rollout(folder: Path) -> Rollout:
   """Reads `rollout.npz`; a layout that it lacks is taken from `exploration.npz` beside it."""
-  fields = _load(Path(folder) / ROLLOUT, ("states",))
+  fields = array_file.load(Path(folder) / ROLLOUT, ("states",))
   if "walls" not in fields:
     fields = load_exploration(folder)._asdict() | fields
   return Rollout(
@@ -106,32 +104,3 @@ def load_rollout(folder: Path) -> Rollout:
     float(fields.get("goal_radius", 2.0)),
     float(fields.get("step_seconds", 0.01)),
   )
-
-
-def _save(path: Path, fields: dict[str, Any]) -> Path:
-  content = BytesIO()
-  np.savez_compressed(content, allow_pickle=False, **fields)
-  with storage.disk_faults(f"write {path}"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    storage.write_atomically(path, content.getvalue())
-  return path
-
-
-def _load(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
-  """Reads every array of an npz.
-
-  Raises:
-    OSError: if there is no such file, or it cannot be read.
-    UserError: if it is damaged, holds pickles, or lacks an array, naming which.
-  """
-  try:
-    with np.load(path, allow_pickle=False) as archive:
-      fields = {name: archive[name] for name in archive.files}
-  except OSError:
-    raise
-  except Exception as error:  # of many kinds: zipfile's, zlib's, tokenize's, NumPy's
-    raise UserError(f"{path} is damaged ({error}); run the experiment again") from None
-  missing = [name for name in needed if name not in fields]
-  if missing:
-    raise UserError(f"{path} lacks {', '.join(missing)}; it was not written by this version")
-  return fields

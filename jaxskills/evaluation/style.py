@@ -65,6 +65,8 @@ _KNOWN = {
   "sac": Look("SAC", VERMILLION, (0, (5, 2)), "s"),
   "bc_sac": Look("BC + SAC", GREEN, (0, (1, 1.5)), "^"),
   "flat_prior": Look("Flat Prior", ORANGE, (0, (6, 2, 1, 2)), "D"),
+  "asn": Look("ASN", BLUE, "-", "o"),
+  "tcn_lifted": Look("TCN, lifted", VERMILLION, (0, (5, 2)), "s"),
   "ssp": Look("SSP w/o Prior", PURPLE, (0, (3, 1.5)), "v"),
 }
 _LABELS = {

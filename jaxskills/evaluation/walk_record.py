@@ -4,14 +4,12 @@ The experiment writes it into `<workdir>/report/data`, the report draws and film
 joints' names and limits, so that a report needs no simulator; only the film asks for the model.
 """
 
-from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from jaxskills.errors import UserError
-from jaxskills.training import storage
+from jaxskills.evaluation import array_file
 
 WALK, PUSHED = "walk.npz", "pushed.npz"
 
@@ -101,12 +99,7 @@ def save(path: Path, record: WalkRecord) -> Path:
   Raises:
     UserError: if the disk is full or cannot be written.
   """
-  content, path = BytesIO(), Path(path)
-  np.savez_compressed(content, allow_pickle=False, **record._asdict())
-  with storage.disk_faults(f"write {path}"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    storage.write_atomically(path, content.getvalue())
-  return path
+  return array_file.save(path, record._asdict())
 
 
 def load(path: Path) -> WalkRecord:
@@ -116,19 +109,9 @@ def load(path: Path) -> WalkRecord:
     OSError: if there is no such file, or it cannot be read.
     UserError: if it is damaged, holds pickles, lacks an array, or its arrays do not fit together.
   """
-  path = Path(path)
-  try:
-    with np.load(path, allow_pickle=False) as archive:
-      fields: dict[str, Any] = {name: archive[name] for name in archive.files}
-  except OSError:
-    raise
-  except Exception as error:  # of many kinds: zipfile's, zlib's, tokenize's, NumPy's
-    raise UserError(f"{path} is damaged ({error}); run the experiment again") from None
-  missing = [name for name in WalkRecord._fields if name not in fields]
-  if missing:
-    raise UserError(f"{path} lacks {', '.join(missing)}; it was not written by this version")
+  fields = array_file.load(path, WalkRecord._fields)
   if wrong := _misfit(fields):
-    raise UserError(f"{path} is damaged ({wrong}); run the experiment again")
+    raise array_file.damaged(path, wrong)
   fields = {name: fields[name] for name in WalkRecord._fields}
   fields["step_seconds"] = float(fields["step_seconds"])
   return WalkRecord(**{k: v.astype(bool) if k in _FLAGS else v for k, v in fields.items()})

@@ -79,6 +79,22 @@ def test_rates_of_several_points_are_judged_one_by_one():
   assert math.isnan(low[2]) and math.isnan(high[2])
 
 
+def test_a_score_is_as_uncertain_as_its_seeds_or_its_videos():
+  rng = np.random.default_rng(0)
+  seeds, videos = rng.standard_normal((5, 1)), rng.standard_normal((1, 8))
+  for values, over in ((3 * seeds + videos / 10, 5), (seeds / 10 + 3 * videos, 8)):
+    means = values.mean(axis=1 if over == 5 else 0)
+    expected = stats.t.interval(0.95, over - 1, means.mean(), stats.sem(means))
+    np.testing.assert_allclose(intervals.score_interval(values), expected)
+
+
+def test_a_score_of_one_seed_or_of_one_value_has_the_interval_that_is_known():
+  values = np.array([[0.1, 0.2, 0.4]])
+  np.testing.assert_allclose(intervals.score_interval(values), intervals.mean_interval(values[0]))
+  np.testing.assert_allclose(intervals.score_interval(values.T), intervals.mean_interval(values[0]))
+  assert np.isnan(intervals.score_interval([[0.3]])).all()
+
+
 def test_an_interval_is_written_with_two_digits_or_a_dash():
   assert intervals.format_interval((0.934, 0.987)) == "0.93 to 0.99"
   assert intervals.format_interval((math.nan, math.nan)) == "\u2014"
