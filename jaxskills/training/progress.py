@@ -28,8 +28,8 @@ class ProgressReport:
     self._bar: Bar | None = None
     self._name = self._unit = ""
     self._total = 0
-    self._rate: float | None = None
-    self._last = (0.0, 0)  # when the rate was last measured, and what was done by then
+    self._pace: float | None = None  # s a unit: averaged rates would overrate results in bursts
+    self._last = (0.0, 0)  # when the pace was last measured, and what was done by then
     self._next_line = 0.0
 
   def __enter__(self) -> "ProgressReport":
@@ -48,7 +48,7 @@ class ProgressReport:
     """Begins with a stage of `total` units, of which `done` were done before."""
     self._stop_bar()
     self._name, self._unit, self._total = name, unit, total
-    self._rate, self._last = None, (self._clock(), done)
+    self._pace, self._last = None, (self._clock(), done)
     self._next_line = self._clock() + LINE_SECONDS
     if self._console.is_terminal:
       columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"))
@@ -69,8 +69,8 @@ class ProgressReport:
     now = self._clock()
     since, before = self._last
     if now > since and done > before:
-      measured = (done - before) / (now - since)
-      self._rate = measured if self._rate is None else 0.9 * self._rate + 0.1 * measured
+      measured = (now - since) / (done - before)
+      self._pace = measured if self._pace is None else 0.9 * self._pace + 0.1 * measured
     self._last = (now, done)
     if self._bar is not None:
       self._bar.update(self._bar.task_ids[0], completed=done, said=self._say(done, metrics))
@@ -106,9 +106,10 @@ class ProgressReport:
 
   def _say(self, done: int, metrics: Mapping[str, Any]) -> str:
     parts = [f"{done:,} of {self._total:,} {self._unit}"]
-    if self._rate:
-      parts.append(f"{self._rate:,.0f}/s")
-      parts.append(f"{clock_time((self._total - done) / self._rate)} left")
+    if self._pace:
+      rate = 1.0 / self._pace
+      parts.append(f"{rate:,.0f}/s" if rate >= 10.0 else f"{rate:.2g}/s")
+      parts.append(f"{clock_time((self._total - done) * self._pace)} left")
     parts += [f"{name} {value:.4g}" for name, value in metrics.items() if value is not None]
     return ", ".join(parts)
 

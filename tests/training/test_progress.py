@@ -51,6 +51,17 @@ def test_the_rate_of_a_resumed_stage_counts_only_what_was_done_now():
   assert stream.getvalue().splitlines()[-1] == "rl: 970 of 1,000 steps, 1/s, 0:30 left"
 
 
+def test_results_that_come_in_bursts_are_not_overrated():
+  stream, clock = StringIO(), Clock()
+  with ProgressReport(stream, clock=clock) as report:
+    report.start("demos", "records", done=0, total=200)
+    for done in range(1, 101):  # two at once every two seconds
+      clock.now += 1.999 if done % 2 else 0.001
+      report.update(done, {})
+  rate = float(stream.getvalue().splitlines()[-1].split(", ")[1].removesuffix("/s"))
+  assert rate == pytest.approx(1.0, abs=0.15)
+
+
 def test_a_terminal_gets_a_bar_and_notes_above_it(monkeypatch):
   monkeypatch.setenv("TERM", "xterm")
   stream = Terminal()
