@@ -23,6 +23,9 @@ from jaxskills.evaluation.embedding_plots import Points, Rewards
 from jaxskills.evaluation.embedding_record import EmbeddingRecord
 from jaxskills.evaluation.report_record import Report, picture
 
+MOST = 6
+"""Models in a picture; these come before others."""
+_FIRST = ("tcn_lifted", "asn", "pixels", "random_features")
 POINTS = 400  # that a projection is of, at most
 
 
@@ -164,7 +167,17 @@ def _pictures(
 
 
 def _titles(report: Report, record: EmbeddingRecord) -> dict[str, str]:
-  return {model: embedding_table.label(report.figures, model) for model in record.embeddings}
+  """What each model that is shown is called: of many, only a few."""
+  first = [model for model in _FIRST if model in record.embeddings]
+  shown = {
+    *first,
+    *[model for model in record.embeddings if model not in first][: MOST - len(first)],
+  }
+  return {
+    model: embedding_table.label(report.figures, model)
+    for model in record.embeddings
+    if model in shown
+  }
 
 
 def _successes(record: EmbeddingRecord) -> list[int]:

@@ -5,13 +5,12 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from jaxskills.evaluation import alignment, nearest, projections
-from jaxskills.evaluation.style import BLUE, GREY, PAGE_WIDTH, STYLE, VERMILLION
+from jaxskills.evaluation.style import BLACK, BLUE, GREY, PAGE_WIDTH, STYLE, VERMILLION
 
 _MARKERS = "o^sDvP"
 _PROGRESS = "viridis"
@@ -58,8 +57,16 @@ def alignment_matrices(
         markersize=4.5,
         label="nearest",
       )
-      axes.set_title(name)
-      _note(axes, f"{alignment.same_demonstration_error(values):.3f}")
+      axes.set_title(name, fontsize=11)
+      axes.text(
+        0.04,
+        0.05,
+        f"error {alignment.same_demonstration_error(values):.3f}",
+        transform=axes.transAxes,
+        color="white",
+        fontsize=10,
+        bbox={"boxstyle": "round,pad=0.3", "color": BLACK, "alpha": 0.75, "linewidth": 0},
+      )
       axes.set_xlabel(f"{views[1]} (s)")
       axes.grid(visible=False)
       axes.set_xlim(0, end)
@@ -197,7 +204,8 @@ def rewards(models: Mapping[str, Rewards]) -> Figure:
       axes.set_title(name)
       axes.set_xlabel("share of the video")
       axes.set_xlim(0, 1)
-      _note(axes, f"1 = {found.unit:.3g}")
+      said = f"1 = {found.unit:.3g}"
+      axes.set_title(said, loc="right", fontsize=10.5, fontweight="normal", color=GREY)
     for axes in grid[:, 0]:
       axes.set_ylabel("\u2212distance to the goal frame")
     if handles:
@@ -209,11 +217,6 @@ def rewards(models: Mapping[str, Rewards]) -> Figure:
         handlelength=3,
       )
   return figure
-
-
-def _note(axes: Axes, text: str) -> None:
-  """A few words at the right end of a panel's title."""
-  axes.set_title(text, loc="right", fontsize=10.5, fontweight="normal", color=GREY)
 
 
 def _grid(

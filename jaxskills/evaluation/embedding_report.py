@@ -18,6 +18,7 @@ from jaxskills.evaluation import (
 )
 from jaxskills.evaluation.report_record import Report, as_object
 
+_UNSEEN = "alignment_unseen_view"
 _RIVALS = ("middle", "pixels")
 
 
@@ -68,8 +69,11 @@ def alignment(report: Report) -> str:
     + embedding_table.MEASURED
   )
   html = embedding_table.score_table(report.figures, "alignment", caption)
-  told = _comparisons(report)
-  return html + "".join(page.paragraph(line) for line in told)
+  html += "".join(page.paragraph(line) for line in _comparisons(report))
+  if embedding_table.models(report.figures, _UNSEEN):
+    caption = "The same, between a camera that training has seen and one that it has not."
+    html += embedding_table.score_table(report.figures, _UNSEEN, caption)
+  return html
 
 
 def across(report: Report) -> str:

@@ -43,6 +43,7 @@ class Score(NamedTuple):
 
 SCORES = {
   "alignment": Score("Alignment error", True, "views"),
+  "alignment_unseen_view": Score("Alignment error, unseen camera", True, "views"),
   "across_by_segment": Score("Alignment error, per segment", True, "demonstrations"),
   "across_by_video": Score("Alignment error, per video", True, "demonstrations"),
   "kendalls_tau": Score("Kendall's tau", False, "demonstrations"),
@@ -64,7 +65,11 @@ SCORES = {
   "success_auroc_goal": Score("Success above fake, by the end", False, "rewards"),
   "success_auroc_tracking": Score("Success above fake, by tracking", False, "rewards"),
 }
-"""Scores by name; an attribute's is `<attribute>_error`."""
+"""Scores by name; an attribute's is `<attribute>_error`.
+
+`score_videos` gives all but `alignment_unseen_view`: the alignment error with a camera that
+training has not seen, for which the caller embeds other views.
+"""
 
 
 def describe(name: str) -> Score | None:

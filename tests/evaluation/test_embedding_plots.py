@@ -10,9 +10,11 @@ from jaxskills.evaluation import (
   embedding_plots,
   neighbour_strip,
   projections,
+  run_records,
   style,
 )
 from jaxskills.evaluation.embedding_plots import Points, Rewards
+from jaxskills.evaluation.report_record import Report
 from tests.evaluation import fake_embeddings
 
 
@@ -26,7 +28,7 @@ def test_the_matrix_shows_distances_truth_and_where_the_neighbours_are():
   np.testing.assert_allclose(truth.get_xdata(), [0, 12])
   np.testing.assert_allclose(found.get_ydata(), (np.arange(24) + 0.5) * 0.5)
   np.testing.assert_allclose(found.get_xdata(), (distance.argmin(axis=1) + 0.5) * 0.5)
-  assert axes.get_title(loc="right") == f"{alignment.same_demonstration_error(values):.3f}"
+  assert axes.texts[0].get_text() == f"error {alignment.same_demonstration_error(values):.3f}"
   assert (axes.get_xlabel(), axes.get_ylabel()) == ("left (s)", "front (s)")
 
 
@@ -111,3 +113,12 @@ def test_the_strip_shows_frames_and_marks_what_is_off():
   assert asked.get_xlabel() == "52%" and not asn.spines["left"].get_visible()
   off = [axes for axes in figure.axes if axes.spines["left"].get_visible()]
   assert off and all(axes.get_subplotspec().colspan.start >= 3 for axes in off)  # pixels' alone
+
+
+def test_of_many_models_the_pictures_show_a_few_with_the_baselines_among_them(tmp_path):
+  record = fake_embeddings.record()
+  many = {f"m{at}": record.embeddings["asn"] for at in range(9)} | record.embeddings
+  found = embedding_pictures._titles(
+    Report(tmp_path, [run_records.read_run(tmp_path)], [], []), record._replace(embeddings=many)
+  )
+  assert list(found) == ["m0", "m1", "m2", "m3", "asn", "pixels"]

@@ -58,3 +58,13 @@ def test_what_is_missing_is_left_out_and_said(tmp_path):
   assert "Alignment: left out, no model has alignment" in html
   assert "Nearest neighbours: left out, no videos were recorded" in html
   assert "Imitation" not in html
+
+
+def test_an_unseen_camera_has_a_table_of_its_own(tmp_path):
+  figures = fake_embeddings.figures()
+  figures["alignment_unseen_view"] = {"asn": {"AB->C": {**figures["alignment"]["asn"]["AB->C"],
+                                                        "mean": 0.4321}}}  # fmt: skip
+  (tmp_path / "summary.json").write_text(json.dumps({"metrics": figures}))
+  html = embedding_report.write_report(tmp_path).read_text()
+  alignment = html[html.index("<h2>Alignment</h2>") : html.index("<h2>Across")]
+  assert alignment.count("<table>") == 2 and "0.432" in alignment

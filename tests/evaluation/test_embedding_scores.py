@@ -15,7 +15,7 @@ def good():
 
 
 def test_every_score_is_there_and_described(good):
-  assert set(good) == {*embedding_scores.SCORES, "grasped_error"}
+  assert set(good) == {*embedding_scores.SCORES, "grasped_error"} - {"alignment_unseen_view"}
   assert all(np.isfinite(values).all() and values.ndim == 1 for values in good.values())
   assert len(good["alignment"]) == 9 and len(good["kendalls_tau"]) == 6
 

@@ -1,0 +1,218 @@
+"""TCN and ASN on videos of block tasks: an embedding that tells time in a task it has not seen.
+
+  jaxskills train asn/blocks:quick
+  jaxskills train asn/blocks:paper
+
+Sermanet et al. 2018 and Mees et al. 2020, tables I to III. A simulated Panda stacks (A), pushes to
+colours (B), stacks by colours (C), separates and stacks (D) blocks before four cameras; methods
+learn from videos of some tasks without labels, and are judged by how well they align two cameras'
+videos of another one. The videos are ours and synthetic: figures compare methods with one another
+and with the baselines beside them, not with the papers'.
+
+`quick` trains TCN-lifted and ASN on A and B with five seeds each and tests on C. `paper` has 300
+demonstrations of each task and all rows and columns of the papers' tables; with
+`--config.embedder.backbone=inception` and 299 pixels it is the papers' network, from random weights
+unless `--config.embedder.weights=FILE` names published ones.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxskills.config import nearest, restore, to_plain
+from jaxskills.data import render
+from jaxskills.data.video_store import VideoStore
+from jaxskills.data_builders import registry
+from jaxskills.errors import UserError
+from jaxskills.experiments.asn import methods, results, stages
+from jaxskills.training import loop, summary
+from jaxskills.training.progress import ProgressReport
+from jaxskills.training.workdir import Workdir, open_workdir, read_config
+
+EXPERIMENT = "asn/blocks"
+PRESETS = {
+  "quick": "TCN and ASN on stacking and pushing, tested on unseen stacking by colours; 2 CPU cores",
+  "paper": "tables I to III: all methods, ablations and task combinations; wants an accelerator",
+}
+_SHIFTS = ("shapes", "looks")
+
+
+def get_config(preset: str = "quick") -> ConfigDict:
+  """The configuration of a preset; every number of the run is in it.
+
+  Raises:
+    ValueError: if there is no such preset.
+  """
+  if preset not in PRESETS:
+    raise ValueError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
+  config = ConfigDict(
+    {
+      "seed": 0,
+      "num_seeds": 5,
+      "methods": ("tcn_lifted", "asn"),
+      "columns": ("AB->C",),
+      "data": {
+        "preset": "quick",
+        "directory": "",
+        "rows": 64,
+        "columns": 64,
+        "views": ("front", "left", "right"),
+        "unseen_view": "high",
+      },
+      "embedder": {
+        "embedding_dim": 32,
+        "backbone": "small",
+        "weights": "",
+        "freeze_trunk": False,
+        "bn_mode": "frozen",
+        "channels": (16, 32, 64),
+        "strides": (2, 2, 1),
+        "kernel": 3,
+      },
+      "augment": {
+        "crop_area": (0.9, 1.0),
+        "brightness": 0.3,
+        "contrast": 0.3,
+        "saturation": 0.3,
+        "flip": 0.5,
+        "jitter_per": "image",
+        "eval_area": 1.0,
+        "normalization": "signed",
+      },
+      "pairs": {"videos": 4, "times": 4, "margin_seconds": 0.5, "views_per": "video"},
+      "skills": {"clips": 8},
+      "metric": {"margin": 1.0, "bound": "hinge"},
+      "asn": {
+        "alpha": 0.1,
+        "beta": 1.0,
+        "kl_reduction": "mean",
+        "classes": 0,
+        "game": "alternating",
+      },
+      "training": {
+        "updates": 2_000,
+        "updates_per_chunk": 50,
+        "learning_rate": 1e-3,
+        "final_learning_rate": 0.0,
+      },
+    }
+  )
+  if preset == "paper":
+    config.methods = tuple(name for name in methods.METHODS if name != "single_view")
+    config.columns = ("C->C", "ABC->ABC", "ABC->C", "AB->C", "ABD->C")
+    config.data.preset = "paper"
+    config.training.updates = 20_000
+  config.lock()
+  return config
+
+
+def train(
+  config: ConfigDict, workdir: Path, *, preset: str, overwrite: bool = False
+) -> dict[str, Any]:
+  """Runs or resumes the whole experiment and writes its summary and report.
+
+  Args:
+    config: from `get_config`, with overrides.
+    workdir: the run's folder.
+    preset: that the configuration began as.
+    overwrite: discard what is in the folder.
+
+  Returns:
+    What `summary.json` holds.
+  """
+  run = {
+    "experiment": EXPERIMENT,
+    "preset": preset,
+    "seed": config.seed,
+    "config": to_plain(config),
+  }
+  _check(config)
+  with open_workdir(workdir, run, overwrite=overwrite) as folder:
+    store = build_videos(config)
+    found, reports = loop.run_stages(folder, stages.make_stages(config, store), config.seed)
+    figures = results.figures(config, found, store, folder)
+    written = summary.write(folder, run, figures, reports, main_stage(config))
+    results.write_report(folder)
+  return written
+
+
+def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
+  """Scores every embedding of a finished run on videos of two shifts that its table leaves out.
+
+  Args:
+    workdir: of a finished run.
+    episodes: at most so many videos of each shift.
+    video: refused; the run's report has its pictures already.
+
+  Returns:
+    By shift ("shapes": cylinders for blocks; "looks": other sizes, textures and backgrounds), then
+    as in the run's summary.
+  """
+  if video:
+    raise UserError("there is no film of asn/blocks; leave out --video")
+  config = run_config(workdir)
+  store = build_videos(config)
+  folder = Workdir(Path(workdir).expanduser().resolve())
+  found, _ = loop.load_results(folder.path, stages.make_stages(config, None))
+  return {
+    shift: results.alignment_of(config, found, store, split=shift, most=episodes)
+    for shift in _SHIFTS
+  }
+
+
+def run_config(workdir: Path) -> ConfigDict:
+  """The configuration of a run in a folder.
+
+  Raises:
+    UserError: if there is no run, or one of a version with other keys, naming them.
+  """
+  return restore(read_config(workdir).get("config"), get_config(), workdir)
+
+
+def build_videos(config: ConfigDict) -> VideoStore:
+  """Records the demonstrations and draws them, as far as they are not there already."""
+  name = f"multiview_blocks:{config.data.preset}"
+  given = config.data.directory
+  directory = Path(given) if given else registry.default_directory(name)
+  views = (*config.data.views, config.data.unseen_view)
+  with ProgressReport() as shown:
+    shown.note(f"demonstrations: {name} in {directory}")
+    registry.build(name, directory, progress=shown.counter(name, "demonstrations"))
+    return render.render_videos(
+      directory,
+      tasks=stages.all_tasks(config),
+      views=views,
+      rows=config.data.rows,
+      columns=config.data.columns,
+      progress=shown.counter("drawing", "videos"),
+    )
+
+
+def main_stage(config: ConfigDict) -> str:
+  """The stage whose rate and parameters are the run's: the last method's first embedding."""
+  train = stages.training_sets(config)[-1]
+  able = [name for name in config.methods if stages.can_train(methods.METHODS[name], train)]
+  return stages.stage_name(able[-1], train, config.seed)
+
+
+def _check(config: ConfigDict) -> None:
+  """Refuses what cannot be run before anything is made.
+
+  Raises:
+    UserError: naming what is wrong.
+  """
+  for name in config.methods:
+    if name not in methods.METHODS:
+      raise UserError(f"no method {name}{nearest(name, list(methods.METHODS))}")
+  if not config.methods or len(set(config.methods)) != len(config.methods):
+    raise UserError(f"config.methods needs different names, not {list(config.methods)}")
+  for name in ("updates", "updates_per_chunk"):
+    if config.training[name] < 1:
+      raise UserError(f"config.training.{name} must be at least 1, not {config.training[name]}")
+  if config.num_seeds < 1:
+    raise UserError(f"config.num_seeds must be at least 1, not {config.num_seeds}")
+  try:
+    stages.check(config)
+  except ValueError as error:
+    raise UserError(str(error)) from error
