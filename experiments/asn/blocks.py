@@ -10,9 +10,9 @@ videos of another one. The videos are ours and synthetic: figures compare method
 and with the baselines beside them, not with the papers'.
 
 `quick` trains TCN-lifted and ASN on A and B with five seeds each and tests on C. `paper` has 300
-demonstrations of each task and all rows and columns of the papers' tables; with
-`--config.embedder.backbone=inception` and 299 pixels it is the papers' network, from random weights
-unless `--config.embedder.weights=FILE` names published ones.
+demonstrations of each task and all rows and columns of the papers' tables, with the small network
+unless `--config.embedder.backbone=inception` (from random weights; the papers' begin with
+ImageNet's) and larger pictures are asked for.
 """
 
 from pathlib import Path
@@ -63,7 +63,6 @@ def get_config(preset: str = "quick") -> ConfigDict:
       "embedder": {
         "embedding_dim": 32,
         "backbone": "small",
-        "weights": "",
         "freeze_trunk": False,
         "bn_mode": "frozen",
         "channels": (16, 32, 64),

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -23,7 +22,7 @@ from jaxskills.evaluation import (
   embedding_table,
   video_baselines,
 )
-from jaxskills.evaluation.embedded_videos import EmbeddedVideo
+from jaxskills.evaluation.embedded_videos import Embed, EmbeddedVideo
 from jaxskills.experiments.asn import methods, stages
 from jaxskills.experiments.asn.stages import Column
 from jaxskills.training.progress import ProgressReport
@@ -55,19 +54,29 @@ def figures(
       shown.note(f"scoring {column.name}")
       videos = store.select(tasks=list(column.test), splits=("test",))
       others = store.select(tasks=list(column.test), splits=("shapes",))
-      embedded = embed(config, found, store, column, videos, config.data.views)
-      kinds = embed(config, found, store, column, others, config.data.views)
-      for model, by_seed in embedded.items():
-        scores = [
+      models = eyes(config, found, column)
+      embedded = embed(config, models, store, videos, config.data.views)
+      kinds = embed(config, models, store, others, config.data.views)
+      scores = {
+        model: [
           embedding_scores.score_videos(some, other_kinds=more)
           for some, more in zip(by_seed, kinds[model], strict=True)
         ]
-        embedding_table.add(made, model, column.name, scores)
+        for model, by_seed in embedded.items()
+      }
+      for model, by_seed in scores.items():
+        embedding_table.add(made, model, column.name, by_seed)
+      if {"asn", "tcn_lifted"} <= scores.keys():
+        difference = embedding_table.difference(scores["asn"], scores["tcn_lifted"], "alignment")
+        made.setdefault("differences", {}).setdefault("asn-tcn_lifted", {})[column.name] = (
+          difference
+        )
       blind = embedding_scores.blind_scores(embedded["pixels"][0])
-      for model, scores in blind.items():
-        embedding_table.add(made, model, column.name, [scores])
-      for model, figure in _unseen(config, found, store, column, videos).items():
-        made.setdefault(UNSEEN, {}).setdefault(model, {})[column.name] = figure
+      for model, blindly in blind.items():
+        embedding_table.add(made, model, column.name, [blindly])
+      pair = (config.data.views[0], config.data.unseen_view)
+      for model, by_seed in embed(config, models, store, videos, pair).items():
+        made.setdefault(UNSEEN, {}).setdefault(model, {})[column.name] = _alignment(by_seed)
       record(config, store, column, videos, embedded, folder)
   return made
 
@@ -79,50 +88,42 @@ def alignment_of(
   made: dict[str, Any] = {}
   for column in stages.columns(config):
     videos = store.select(tasks=list(column.test), splits=(split,))[:most]
-    embedded = embed(config, found, store, column, videos, config.data.views)
-    for model, by_seed in embedded.items():
+    models = eyes(config, found, column)
+    for model, by_seed in embed(config, models, store, videos, config.data.views).items():
       made.setdefault(model, {})[column.name] = _alignment(by_seed)
   return made
 
 
+def eyes(config: ConfigDict, found: Mapping[str, Any], column: Column) -> dict[str, list[Embed]]:
+  """All that embeds frames, for each seed: the methods, and networks that learned nothing."""
+  trained = stages.embedders(config, found, column.train)
+  return {**trained, "random_features": stages.untrained(config, column.train)}
+
+
 def embed(
   config: ConfigDict,
-  found: Mapping[str, Any],
+  models: Mapping[str, Sequence[Embed]],
   store: VideoStore,
-  column: Column,
   videos: np.ndarray,
   views: Sequence[str],
 ) -> Embedded:
-  """Embeds videos with every method and baseline that looks at something."""
+  """Videos as the models see them, and as the baselines without a network do."""
   cameras = [store.views.index(view) for view in views]
 
-  def seen(act: Any, offsets: Sequence[int] = (0,)) -> list[EmbeddedVideo]:
+  def seen(act: Embed, offsets: Sequence[int] = (0,)) -> list[EmbeddedVideo]:
     return embedded_videos.embed_videos(act, store, videos, cameras, batch=_BATCH, offsets=offsets)
 
-  made: Embedded = {}
-  for seed in stages.seeds(config):
-    for name, act in stages.embedders(config, found, column.train, seed).items():
-      made.setdefault(name, []).append(seen(act, stages.offsets(name, store)))
+  made: Embedded = {
+    name: [seen(act, stages.offsets(name, store)) for act in by_seed]
+    for name, by_seed in models.items()
+  }
   made["pixels"] = [seen(video_baselines.pixels)]
-  made["random_features"] = [
-    seen(act) for act in (untrained(config, seed) for seed in stages.seeds(config))
-  ]
   for kind in video_baselines.STATES:
-    measured = [
+    made[kind] = [
       embedded_videos.measure_videos(kind, store, videos, cameras, seed=seed)
       for seed in stages.seeds(config)
     ]
-    made[kind] = measured
   return made
-
-
-def untrained(config: ConfigDict, seed: int) -> Any:
-  """The network of all methods as it begins, as a function of uint8 frames."""
-  spec = methods.make_spec(config, "AB")
-  learner = methods.make_learner(config, methods.METHODS["tcn_lifted"], spec)
-  params = learner.init(jax.random.key(seed)).params
-  act = jax.jit(learner.act)
-  return lambda frames: act(params, frames)
 
 
 def record(
@@ -150,19 +151,6 @@ def record(
 def write_report(folder: Workdir) -> Path:
   """Writes the run's report; see `evaluation.embedding_report`."""
   return embedding_report.write_report(folder.path)
-
-
-def _unseen(
-  config: ConfigDict,
-  found: Mapping[str, Any],
-  store: VideoStore,
-  column: Column,
-  videos: np.ndarray,
-) -> dict[str, Any]:
-  """Alignment of a camera that training has seen with one that it has not."""
-  views = (config.data.views[0], config.data.unseen_view)
-  embedded = embed(config, found, store, column, videos, views)
-  return {model: _alignment(by_seed) for model, by_seed in embedded.items()}
 
 
 def _alignment(by_seed: Sequence[Sequence[EmbeddedVideo]]) -> dict[str, Any]:

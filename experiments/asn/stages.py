@@ -5,8 +5,8 @@ code keeps the checkpoint with the best alignment on the very videos that it the
 """
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,9 @@ from ml_collections import ConfigDict
 from jaxskills.data.video_feed import VideoFeed
 from jaxskills.data.video_store import VideoStore
 from jaxskills.envs.tabletop.tasks import TASKS
+from jaxskills.evaluation.embedded_videos import Embed
 from jaxskills.experiments.asn import methods
+from jaxskills.networks.embedder import Backbone, BnMode
 from jaxskills.training.run_state import BuildStage, Stage
 from jaxskills.types import Key, Metrics, Step
 
@@ -73,6 +75,10 @@ def check(config: ConfigDict) -> None:
   for task in all_tasks(config):
     if task not in TASKS:
       raise ValueError(f"no task {task!r}; there are {', '.join(TASKS)}")
+  for key, known in (("backbone", get_args(Backbone)), ("bn_mode", get_args(BnMode))):
+    if config.embedder[key] not in known:
+      given = config.embedder[key]
+      raise ValueError(f"config.embedder.{key} is one of {', '.join(known)}, not {given!r}")
   if not columns(config):
     raise ValueError("config.columns names no tasks to train on; AB->C is a column")
   for train in training_sets(config):
@@ -157,25 +163,35 @@ def embedding_stage(
     finish=lambda state: state.learner.params,
     counters=lambda state: {"env_steps": jnp.zeros((), jnp.int32), "updates": state.updates},
     feed=feed,
-    headline=("loss", "positive_distance", "negative_distance"),
+    headline=("loss", "encoder_loss", "positive_distance", "negative_distance"),
   )
 
 
-def embedders(
-  config: ConfigDict, results: Mapping[str, Any], train: str, seed: int
-) -> dict[str, Callable[[Any], jax.Array]]:
-  """The trained embeddings of one seed as compiled functions of uint8 frames, by method."""
+def embedders(config: ConfigDict, results: Mapping[str, Any], train: str) -> dict[str, list[Embed]]:
+  """The trained embeddings as functions of uint8 frames: by method, one for each seed."""
   spec = methods.make_spec(config, train)
   made = {}
   for name in config.methods:
     if can_train(methods.METHODS[name], train):
       act = jax.jit(methods.make_learner(config, methods.METHODS[name], spec).act)
-      made[name] = functools.partial(act, results[stage_name(name, train, seed)])
+      names = (stage_name(name, train, seed) for seed in seeds(config))
+      made[name] = [functools.partial(act, results[stage]) for stage in names]
   return made
+
+
+def untrained(config: ConfigDict, train: str) -> list[Embed]:
+  """The network of most methods as it begins, for each seed."""
+  method = methods.METHODS["tcn_lifted"]
+  learner = methods.make_learner(config, method, methods.make_spec(config, train))
+  act = jax.jit(learner.act)
+  keys = [jax.random.key(seed) for seed in seeds(config)]
+  return [functools.partial(act, learner.init(key).params) for key in keys]
 
 
 def offsets(name: str, store: VideoStore) -> list[int]:
   """Where the frames of one embedding lie, counted from the present one, oldest first."""
+  if name not in methods.METHODS:  # a baseline
+    return [0]
   method = methods.METHODS[name]
   stride = max(1, round(method.stride_seconds / float(store.index.seconds_per_frame[0])))
   return [-stride * back for back in reversed(range(methods.input_frames(method)))]

@@ -55,8 +55,6 @@ def test_a_run_leaves_a_table_of_methods_and_baselines_with_intervals(tmp_path, 
   assert written["updates"] == 4
   page = (tmp_path / "run" / "report" / "index.html").read_text()
   assert "ASN" in page and "Raw pixels" in page and "left out" not in page, page[:4000]
-  again = blocks.train(config, tmp_path / "run", preset="quick")  # finished: nothing is trained
-  assert again["parameters_sha256"] == written["parameters_sha256"]
   shifted = blocks.evaluate(tmp_path / "run", episodes=2, video=False)
   assert shifted["shapes"]["asn"]["AB->C"]["videos"] == 2
   with pytest.raises(UserError, match="leave out --video"):
@@ -89,7 +87,8 @@ def test_every_method_learns_from_what_its_sampler_draws(name, store):
   state = jax.eval_shape(stage.init, jax.random.key(0))
   after, metrics = jax.eval_shape(stage.chunk, state, stage.feed.next())
   assert jax.tree.map(lambda leaf: leaf.shape, after) == jax.tree.map(lambda x: x.shape, state)
-  assert "loss" in metrics
+  shown = set(stage.headline) & set(metrics)
+  assert shown & {"loss", "encoder_loss"}
 
 
 def test_offsets_are_of_the_rate_of_the_videos(store):
