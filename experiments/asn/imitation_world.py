@@ -1,0 +1,248 @@
+"""Worlds in which a policy learns from one demonstration: scene, cameras, embedding and reward.
+
+Demonstration and agent are seen by different cameras. Were they the same, to look alike pixel by
+pixel would be to do alike, and nothing would have to be understood; `config.views` can make them
+so, as an ablation.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, UInt8
+from ml_collections import ConfigDict
+
+from jaxskills.envs.imitation_rewards import ImitationReward, cross_view_unit
+from jaxskills.envs.panda.control import Control
+from jaxskills.envs.tabletop import imitation_env, tasks
+from jaxskills.envs.tabletop.demonstration import Demonstration, demonstrate
+from jaxskills.envs.tabletop.imitation_env import ImitationEnv, Reference, Starts, Succeeds
+from jaxskills.envs.tabletop.push_one import PUSH_ONE, demonstrate_push
+from jaxskills.envs.tabletop.scene import FRAMES_PER_SECOND, SUBSTEPS, make_model
+from jaxskills.envs.tabletop.tasks import TASKS, Task
+from jaxskills.envs.wrappers.video_reward import Features, VideoReward, camera_look
+from jaxskills.evaluation.video_baselines import pixels
+from jaxskills.experiments.asn.imitation_eyes import Eyes
+from jaxskills.physics.camera import Camera, make_camera
+from jaxskills.physics.engine import make_engine
+from jaxskills.physics.state import Engine
+from jaxskills.types import Params
+
+REWARDS = {
+  "embedding": "learned embedding",
+  "pixels": "raw pixels",
+  "object_state": "true states (ceiling)",
+  "success": "true success alone",
+}
+"""What may be rewarded, and what reports call it. The agent sees the same under all of them."""
+
+ALL_TASKS = {**TASKS, PUSH_ONE.name: PUSH_ONE}
+
+_OBJECT_UNIT = 0.05  # m; about the width of an object
+
+Embed = Callable[[Params, UInt8[Array, "batch rows columns 3"]], Float[Array, "batch dim"]]
+
+
+class Scenery(NamedTuple):
+  """What all worlds of a run share.
+
+  Attributes:
+    demonstration: the only one.
+    task: what it did.
+    engine: of its scene.
+    camera: the agent's, one view.
+    frames: the demonstration as its own camera saw it, one a control step.
+    pairs: instants of other demonstrations as the agent's and the demonstration's camera see them:
+      what two views of one instant are apart is the unit of distances.
+  """
+
+  demonstration: Demonstration
+  task: Task
+  engine: Engine
+  camera: Camera
+  frames: UInt8[np.ndarray, "time rows columns 3"]
+  pairs: UInt8[np.ndarray, "instant view=2 rows columns 3"]
+
+
+class Sight(NamedTuple):
+  """How one seed sees and judges; several are stacked along a leading axis.
+
+  Attributes:
+    params: of its embedding.
+    unit: of distances in its embedding.
+    demonstration: what is judged, of every frame of the demonstration, in its unit.
+  """
+
+  params: Params
+  unit: Float[Array, "*seeds"]
+  demonstration: Float[Array, "*seeds time dim"]
+
+
+def make_scenery(config: ConfigDict) -> Scenery:
+  """Demonstrates the task and films it; the agent's camera stays open.
+
+  Raises:
+    UserError: for an engine or a camera that is not there.
+    ValueError: for a condition or a view that there is not.
+  """
+  given = _demonstrate(config, config.demonstration.seed)
+  views, model = (config.views.agent, config.views.demonstration), make_model(given.scene)
+  pairs = []
+  for number in range(1, config.calibration.videos + 1):
+    other = _demonstrate(config, config.demonstration.seed + number)
+    instants = other.qpos[:: config.calibration.stride]
+    pairs.append(film_states(config, make_model(other.scene), views, instants))
+  simulated, worlds = make_model(given.scene, looks=False), config.num_seeds * config.rl.worlds
+  return Scenery(
+    demonstration=given,
+    task=ALL_TASKS[config.task],
+    engine=make_engine(config.engine, simulated, SUBSTEPS, worlds=worlds),
+    camera=_camera(config, model, views[:1], config.views.size),
+    frames=film_states(config, model, views[1:], given.qpos)[:, 0],
+    pairs=np.concatenate(pairs),
+  )
+
+
+def make_arena(config: ConfigDict, scenery: Scenery, *, is_trial: bool = False) -> ImitationEnv:
+  """The world without eyes.
+
+  Args:
+    config: the experiment's.
+    scenery: of the run.
+    is_trial: for evaluation: every episode begins as the demonstration did and goes on to its end,
+      however far it goes astray.
+  """
+  starts = Starts(**config.starts)
+  return ImitationEnv(
+    scenery.engine,
+    reference(scenery.demonstration),
+    success_of(scenery),
+    grips=not scenery.task.sorts,
+    control=Control(**_tuples(config.control)),
+    starts=starts._replace(anywhere=0.0) if is_trial else starts,
+    far=0.0 if is_trial else config.far,
+  )
+
+
+def make_sights(scenery: Scenery, eyes: Eyes, arena: ImitationEnv, reward: str) -> Sight:
+  """How every seed sees and judges under one of `REWARDS`, stacked."""
+  embed = jax.jit(eyes.embed)
+  sights = []
+  for seed in range(len(jax.tree.leaves(eyes.params)[0])):
+    params = jax.tree.map(lambda leaf, seed=seed: leaf[seed], eyes.params)
+    views = (embed(params, jnp.asarray(scenery.pairs[:, view])) for view in (0, 1))
+    unit = cross_view_unit(*(np.asarray(view) for view in views))
+    if reward == "pixels":
+      demonstrated = pixels(scenery.frames) / _pixel_unit(scenery)
+    elif reward == "object_state":
+      places = imitation_env.reference_places(arena)
+      demonstrated = places.reshape(len(places), -1) / _OBJECT_UNIT
+    else:  # true success compares nothing, and reports the embedding
+      demonstrated = embed(params, jnp.asarray(scenery.frames)) / unit
+    sights.append(Sight(params, jnp.float32(unit), jnp.asarray(demonstrated)))
+  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *sights)
+
+
+def make_world(
+  config: ConfigDict,
+  scenery: Scenery,
+  arena: ImitationEnv,
+  embed: Embed,
+  sight: Sight,
+  reward: str,
+) -> VideoReward:
+  """One world with one of `REWARDS`, as one seed sees it.
+
+  Args:
+    config: the experiment's.
+    scenery: of the run.
+    arena: from `make_arena`.
+    embed: of the run's `Eyes`.
+    sight: of the seed; may be traced.
+    reward: which.
+  """
+  pixel_unit = _pixel_unit(scenery)
+
+  def features_of(params: Params, frames: UInt8[Array, "batch rows columns 3"]) -> Features:
+    found = {"embedding": embed(params, frames)}
+    return {**found, "pixels": pixels(frames) / pixel_unit} if reward == "pixels" else found
+
+  see = camera_look(
+    scenery.camera.render, lambda data: data.physics.qpos, features_of, sight.params
+  )
+
+  def look(data: Any) -> Features:
+    found = see(data)
+    found["embedding"] = found["embedding"] / sight.unit
+    if reward == "object_state":
+      found["objects"] = imitation_env.places(data).reshape(-1) / _OBJECT_UNIT
+    return found
+
+  judged = {"pixels": "pixels", "object_state": "objects"}.get(reward, "embedding")
+  return VideoReward(
+    arena,
+    look,
+    sight.demonstration,
+    None if reward == "success" else ImitationReward(**config.reward),
+    judged=judged,
+    goal_only=config.goal_only,
+    start_of=lambda data: data.frame,
+  )
+
+
+def success_of(scenery: Scenery) -> Succeeds:
+  """The task's true predicate in the demonstration's scene."""
+  layout, objects = scenery.demonstration.scene.layout, len(scenery.demonstration.scene.items)
+
+  def succeeds(qpos: Array, qvel: Array, gripper: Array) -> Bool[Array, ""]:
+    now = tasks.situation(qpos, qvel, gripper, objects)
+    return jnp.asarray(tasks.is_success(scenery.task, layout, now))
+
+  return succeeds
+
+
+def reference(demonstration: Demonstration) -> Reference:
+  """The states along which episodes begin."""
+  states = (demonstration.qpos, demonstration.qvel, demonstration.ctrl[:, -1])
+  return Reference(*(jnp.asarray(part) for part in states))
+
+
+def episode_steps(config: ConfigDict, scenery: Scenery) -> int:
+  """As long as the demonstration, and a little to hold its end."""
+  return len(scenery.frames) - 1 + round(config.hold_seconds * FRAMES_PER_SECOND)
+
+
+def film_states(
+  config: ConfigDict, model: Any, views: tuple[str, ...], qpos: np.ndarray, size: int = 0
+) -> UInt8[np.ndarray, "time view rows columns 3"]:
+  """Pictures of states; `size` is their side in pixels, as the agent sees them if 0."""
+  camera = _camera(config, model, views, size or config.views.size)
+  frames = np.asarray(jax.vmap(camera.render)(jnp.asarray(qpos)))
+  camera.close()
+  return frames
+
+
+def _pixel_unit(scenery: Scenery) -> float:
+  """The unit of distances in raw pixels; nothing of it is traced."""
+  return cross_view_unit(*(pixels(scenery.pairs[:, view]) for view in (0, 1)))
+
+
+def _demonstrate(config: ConfigDict, seed: int) -> Demonstration:
+  condition = config.demonstration.condition
+  if config.task == PUSH_ONE.name:
+    return demonstrate_push(seed, condition=condition)
+  return demonstrate(config.task, seed, condition=condition)
+
+
+def _camera(config: ConfigDict, model: Any, views: tuple[str, ...], size: int) -> Camera:
+  return make_camera(config.camera, model, views, size, size)
+
+
+def _tuples(group: ConfigDict) -> dict[str, Any]:
+  return {name: _tuple(value) for name, value in group.items()}
+
+
+def _tuple(value: Any) -> Any:
+  return tuple(map(_tuple, value)) if isinstance(value, list | tuple) else value

@@ -1,0 +1,107 @@
+"""A run of imitation in miniature, its figures and report, and what is refused before it begins."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from jaxskills.cli import catalog
+from jaxskills.errors import UserError
+from jaxskills.experiments.asn import imitate, imitation_eyes
+from jaxskills.experiments.asn.imitation_world import make_arena, make_scenery, make_sights
+
+
+def miniature():
+  """Few of everything, seen through random weights."""
+  config = imitate.get_config("quick")
+  config.embedding.method = "untrained"
+  config.engine = config.camera = "native"
+  config.num_seeds = 2
+  config.rewards = ("embedding",)
+  config.views.size = 32
+  config.calibration.update(videos=1, stride=20)
+  config.rl.update(worlds=2, unroll=2, iterations_per_chunk=1, env_steps=8)
+  config.rl.update(evaluate_every_steps=100, reset_pool=2, reset_refresh=1)
+  config.rl.update(eval_episodes=1, final_eval_episodes=1)
+  config.ppo.update(hidden=(8,), epochs=1, minibatches=2)
+  return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+  """A finished run: its folder and summary."""
+  folder = tmp_path_factory.mktemp("runs") / "imitate"
+  return folder, imitate.train(miniature(), folder, preset="quick")
+
+
+def test_a_run_tells_true_success_beside_the_learned_return_for_every_seed(finished):
+  folder, summary = finished
+  assert summary == json.loads((folder / "summary.json").read_text())
+  figures = summary["metrics"]
+  for name in ("success_rate", "success_ever", "learned_return"):
+    figure = figures[name]["embedding"]
+    assert len(figure["by_seed"]) == 2
+    assert figure["mean"] == pytest.approx(np.mean(figure["by_seed"]))
+  rate = figures["success_rate"]["embedding"]
+  assert 0.0 <= rate["low"] <= rate["mean"] <= rate["high"] <= 1.0
+  assert summary["env_steps"] == 8 and figures["seeds"] == 2
+
+
+def test_its_report_has_a_film_beside_the_demonstration(finished):
+  folder, _ = finished
+  page = (folder / "report" / "index.html").read_text()
+  for name in ("learning.png", "imitation_embedding.mp4"):
+    assert (folder / "report" / name).stat().st_size > 0 and name in page
+  assert "left out" not in page and "learned embedding" in page
+
+
+@pytest.fixture(scope="module")
+def scenery():
+  made = make_scenery(miniature())
+  yield made
+  made.camera.close()
+
+
+def test_demonstration_and_agent_are_seen_by_different_cameras(scenery):
+  config = miniature()
+  assert config.views.agent != config.views.demonstration
+  own = np.asarray(scenery.camera.render(scenery.demonstration.qpos[0]))[0]
+  assert scenery.frames.shape == (len(scenery.demonstration.qpos), 32, 32, 3)
+  assert np.abs(own.astype(int) - scenery.frames[0]).mean() > 5.0
+
+
+def test_every_reward_compares_in_units_of_what_two_views_are_apart(scenery):
+  config = miniature()
+  eyes, arena = imitation_eyes.load_eyes(config), make_arena(config, scenery)
+  sizes = {"embedding": 32, "pixels": 768, "object_state": 6}
+  for reward, size in sizes.items():
+    sights = make_sights(scenery, eyes, arena, reward)
+    assert sights.demonstration.shape == (2, len(scenery.frames), size)
+    assert (np.asarray(sights.unit) > 0.0).all()
+  seeds = jax.tree.leaves(eyes.params)
+  assert any(np.abs(leaf[0] - leaf[1]).max() > 0.0 for leaf in seeds)  # each its own eyes
+
+
+@pytest.mark.parametrize(
+  ("change", "complaint"),
+  [
+    ({"rewards": ("pixel",)}, "no reward pixel; did you mean pixels"),
+    ({"rewards": ()}, "config.rewards needs different names"),
+    ({"task": "E"}, "config.task is one of"),
+    ({"views": {"agent": "below"}}, "config.views.agent is one of"),
+    ({"reward": {"threshold": 0.0}}, "threshold must be positive"),
+    ({"ppo": {"minibatches": 3}}, "cannot be dealt to 3"),
+    ({"embedding": {"method": "asn"}}, "--config.embedding.run=DIR"),
+  ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_made(change, complaint, tmp_path):
+  config = miniature()
+  config.update(change)
+  with pytest.raises(UserError, match=complaint):
+    imitate.train(config, tmp_path / "run", preset="quick")
+  assert not (tmp_path / "run").exists()
+
+
+def test_it_is_listed_with_its_presets():
+  assert set(catalog.experiments()["asn/imitate"].presets) == {"quick", "paper"}
