@@ -1,5 +1,6 @@
 """A run of imitation in miniature, its figures and report, and what is refused before it begins."""
 
+import contextlib
 import json
 
 import jax
@@ -28,11 +29,23 @@ def miniature():
   return config
 
 
+@contextlib.contextmanager
+def drawing():
+  """Skips where nothing draws off screen."""
+  try:
+    yield
+  except UserError as error:
+    if "no OpenGL" not in str(error):
+      raise
+    pytest.skip(str(error))
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
   """A finished run: its folder and summary."""
   folder = tmp_path_factory.mktemp("runs") / "imitate"
-  return folder, imitate.train(miniature(), folder, preset="quick")
+  with drawing():
+    return folder, imitate.train(miniature(), folder, preset="quick")
 
 
 def test_a_run_tells_true_success_beside_the_learned_return_for_every_seed(finished):
@@ -58,7 +71,8 @@ def test_its_report_has_a_film_beside_the_demonstration(finished):
 
 @pytest.fixture(scope="module")
 def scenery():
-  made = make_scenery(miniature())
+  with drawing():
+    made = make_scenery(miniature())
   yield made
   made.camera.close()
 
