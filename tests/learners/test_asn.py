@@ -22,7 +22,7 @@ from tests.drawn import drawn_state, drawn_variables
 from tests.learners.moving_dots import PLAIN, SPEC, TINY, batch, misalignment
 
 CONFIG = AsnConfig(embedder=TINY, augment=PLAIN, learning_rate=3e-3, alpha=0.1, beta=0.7)
-SMALL = Discriminator(2, hidden=(16, 16), latent=4)
+SMALL = Discriminator(2, hidden=(16,), latent=4)
 SURE = SMALL.clone(dropout=0.0, head_dropout=0.0, bottleneck="fc")
 """Without anything random, so that a test can compute what it must do."""
 

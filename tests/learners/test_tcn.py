@@ -41,7 +41,7 @@ def fresh(config=CONFIG):
   """A learner, compiled, and its first state."""
   learner = make_tcn(config, SPEC)
   compiled = learner._replace(update=jax.jit(learner.update), act=jax.jit(learner.act))
-  return compiled, jax.jit(learner.init)(jax.random.key(0))
+  return compiled, drawn_state(learner)
 
 
 def plain(**changes):

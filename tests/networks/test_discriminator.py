@@ -87,8 +87,8 @@ def test_the_sample_spreads_as_its_variance_says():
   quiet["params"]["mean"]["bias"] = jnp.full((8,), 5.0)  # keeps the ReLU behind it open, mostly
   quiet["params"]["head"]["kernel"] = jnp.eye(8)
   quiet["params"]["logits"]["kernel"] = jnp.eye(8)[:, :3]
-  undropped = network.clone(head_dropout=0.0)
-  rngs = {"dropout": jax.random.key(0), "latent": jax.random.key(1)}
+  undropped = network.clone(dropout=0.0, head_dropout=0.0)
+  rngs = {"latent": jax.random.key(1)}
   verdict = jax.jit(lambda v, x: undropped.apply(v, x, train=True, rngs=rngs))(quiet, skills)
   np.testing.assert_allclose(np.var(verdict.logits, axis=0), np.exp(bias[:3]), rtol=0.1)
   np.testing.assert_allclose(np.mean(verdict.logits, axis=0), 5.0, rtol=0.02)
@@ -117,17 +117,16 @@ def test_an_unknown_bottleneck_is_refused():
 
 def test_a_divergence_summed_over_dimensions_starves_it_and_the_entropies_hide_that():
   centres = 2.0 * jnp.eye(2, 10)
-  network = Discriminator(2, hidden=(32, 32), latent=16)
-  variables = drawn_variables(network, centres)
+  network = Discriminator(2, hidden=(32, 32), latent=16, dropout=0.0, head_dropout=0.0)
   optimizer = optax.adam(3e-3)
 
   def train(beta):
     def step(state, key):
-      data_key, dropout_key, latent_key = jax.random.split(key, 3)
+      data_key, latent_key = jax.random.split(key)
       skills = jnp.tile(centres, (8, 1)) + 0.2 * jax.random.normal(data_key, (16, 10))
 
       def loss(variables):
-        rngs = {"dropout": dropout_key, "latent": latent_key}
+        rngs = {"latent": latent_key}
         verdict = network.apply(variables, skills, train=True, rngs=rngs)
         h_cond, h_marg = conditional_entropy(verdict.logits), marginal_entropy(verdict.logits)
         kl = gaussian_kl(verdict.mean, verdict.log_var, reduction="skill")
@@ -137,6 +136,7 @@ def test_a_divergence_summed_over_dimensions_starves_it_and_the_entropies_hide_t
       updates, optimizer_state = optimizer.update(gradient, state[1])
       return (optax.apply_updates(state[0], updates), optimizer_state), h_cond
 
+    variables = network.init(jax.random.key(0), centres)
     state, h_cond = jax.lax.scan(
       step, (variables, optimizer.init(variables)), jax.random.split(jax.random.key(1), 500)
     )
