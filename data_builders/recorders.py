@@ -1,10 +1,43 @@
-"""Processes that make the records of a data set, on all cores."""
+"""Records of demonstrations: what each is to be, what it holds, and processes that make them.
+
+Imports no world, so that naming a data set does not wait for one.
+"""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxskills.crew import Crew
 from jaxskills.physics.processor import cores
+
+
+class Planned(NamedTuple):
+  """What a record is to be; whatever else it holds follows from it."""
+
+  task: str
+  split: str
+  condition: str
+  seed: int
+  fake: str
+  """Kind of failure, or "" for a success."""
+
+
+def record_of(planned: Planned, made: Any) -> dict[str, Any]:
+  """The record of a demonstration, as the builders' `features` describe it.
+
+  Args:
+    planned: what it was to be.
+    made: the `Demonstration` of a world.
+  """
+  return {
+    **planned._asdict(),
+    "success": made.success,
+    "scene": made.scene.to_json(),
+    "length": len(made.qpos),
+    "qpos": made.qpos,
+    "qvel": made.qvel,
+    "ctrl": made.ctrl,
+    "labels": made.labels,
+  }
 
 
 class Recorders:

@@ -14,8 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxskills.data_builders import shards
-from jaxskills.data_builders.multiview_blocks.recording import Planned
-from jaxskills.data_builders.recorders import Recorders
+from jaxskills.data_builders.recorders import Planned, Recorders
 from jaxskills.envs.tabletop.tasks import TASKS
 
 NAME = "multiview_blocks"

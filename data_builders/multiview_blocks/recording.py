@@ -1,23 +1,13 @@
 """Makes one record of `multiview_blocks`, in a process that imports no more than the world."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from jaxskills.data_builders.recorders import Planned, record_of
 from jaxskills.envs.tabletop.demonstration import demonstrate
 
 _SEEDS = 3  # that are tried for one record
 _NEXT_SEED = 500_000  # from one of them to the next: more than a task has records
-
-
-class Planned(NamedTuple):
-  """What a record is to be; whatever else it holds follows from it."""
-
-  task: str
-  split: str
-  condition: str
-  seed: int
-  fake: str
-  """Kind of failure, or "" for a success."""
 
 
 def make_recorder() -> Callable[[Planned], dict[str, Any]]:
@@ -39,15 +29,5 @@ def record(planned: Planned) -> dict[str, Any]:
     except RuntimeError as error:
       failures.append(str(error))
       continue
-    return {
-      **planned._asdict(),
-      "seed": seed,
-      "success": made.success,
-      "scene": made.scene.to_json(),
-      "length": len(made.qpos),
-      "qpos": made.qpos,
-      "qvel": made.qvel,
-      "ctrl": made.ctrl,
-      "labels": made.labels,
-    }
+    return record_of(planned._replace(seed=seed), made)
   raise RuntimeError("; ".join(failures))

@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxskills.data_builders import shards
-from jaxskills.data_builders.multiview_pouring.recording import Planned
-from jaxskills.data_builders.recorders import Recorders
+from jaxskills.data_builders.recorders import Planned, Recorders
 
 NAME = "multiview_pouring"
+TASK = "pouring"
 VERSION = "1.0.0"
 DESCRIPTION = (
   "Beads that a hand pours from one vessel into another, and failures to, as states and scenes"
@@ -108,7 +108,7 @@ def plan(config: MultiviewPouring) -> list[Planned]:
   ):
     kinds = [""] * successes + [FAKES[(turn + number) % len(FAKES)] for number in range(fakes)]
     for kind in kinds:
-      planned.append(Planned(name, condition, config.seed * _MOST + len(planned), kind))
+      planned.append(Planned(TASK, name, condition, config.seed * _MOST + len(planned), kind))
     turn += fakes
   return planned
 

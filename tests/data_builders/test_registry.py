@@ -1,5 +1,8 @@
 """Names of data sets as a user types them."""
 
+import subprocess
+import sys
+
 import pytest
 
 from jaxskills.data_builders import registry
@@ -58,3 +61,13 @@ def test_verify_refuses_a_folder_of_another_name(numbers, tmp_path):
   assert registry.verify("numbers:few", tmp_path) == held
   with pytest.raises(UserError, match="holds numbers:few, not maze_demos:full"):
     registry.verify("maze_demos:full", tmp_path)
+
+
+def test_naming_data_sets_waits_for_no_world():
+  program = """
+import sys
+from jaxskills.data_builders import registry
+registry.names()
+assert "mink" not in sys.modules and "mujoco" not in sys.modules
+"""
+  subprocess.run([sys.executable, "-c", program], check=True)
