@@ -6,7 +6,6 @@ objects stand. The plane is never drawn (software renderers cut an infinite plan
 pieces): what is seen in its place are the boxes of the table.
 """
 
-import json
 import math
 from typing import NamedTuple
 
@@ -14,8 +13,9 @@ import mujoco
 import numpy as np
 
 from jaxskills.assets.panda import PANDA, panda_spec
+from jaxskills.envs.named_json import from_json, to_json
 from jaxskills.envs.tabletop.furnishing import add_material, add_seen, furnish
-from jaxskills.envs.tabletop.looks import Distractor, Light, Look, Texture, View
+from jaxskills.envs.tabletop.looks import Look, Texture
 from jaxskills.envs.tabletop.tasks import TASKS, Layout, Task
 
 CONDITIONS = ("train", "shapes", "looks")
@@ -130,23 +130,12 @@ class Scene(NamedTuple):
 
   def to_json(self) -> str:
     """One line; `from_json` gives back an equal scene."""
-    return json.dumps(_plain(self))
+    return to_json(self)
 
   @staticmethod
   def from_json(text: str) -> "Scene":
     """Reads what `to_json` wrote."""
-    fields = json.loads(text)
-    look = fields["look"]
-    for name in ("table", "wall", "floor"):
-      look[name] = _named(Texture, look[name])
-    parts = (("lights", Light), ("views", View), ("distractors", Distractor))
-    for name, kind in parts:
-      look[name] = tuple(_named(kind, part) for part in look[name])
-    fields["look"] = Look(**look)
-    fields["items"] = tuple(_named(Item, item) for item in fields["items"])
-    fields["zones"] = tuple(_named(Zone, zone) for zone in fields["zones"])
-    fields["arm"] = _named(Arm, fields["arm"])
-    return Scene(**fields)
+    return from_json(Scene, text)
 
 
 def make_model(scene: Scene, *, looks: bool = True) -> mujoco.MjModel:
@@ -228,18 +217,3 @@ def _add_item(spec: mujoco.MjSpec, index: int, item: Item, pattern: str) -> None
 
 def _yawed(yaw: float) -> tuple[float, float, float, float]:
   return (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
-
-
-def _plain(value):
-  """Named tuples as dictionaries, tuples as lists."""
-  if hasattr(value, "_asdict"):
-    return {name: _plain(part) for name, part in value._asdict().items()}
-  return [_plain(part) for part in value] if isinstance(value, tuple) else value
-
-
-def _named(kind, fields: dict):
-  return kind(**{name: _tuples(value) for name, value in fields.items()})
-
-
-def _tuples(value):
-  return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
