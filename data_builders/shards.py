@@ -6,8 +6,6 @@ builders write into a temporary folder that an interruption throws away, hence t
 shard is written beside its place and renamed into it. TensorFlow is needed for none of it.
 """
 
-import contextlib
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -19,6 +17,7 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.core import example_serializer, naming
 
+from jaxskills import disk
 from jaxskills.data_builders import manifest
 from jaxskills.data_builders.manifest import MANIFEST, UNFINISHED, Manifest
 from jaxskills.errors import UserError
@@ -71,7 +70,7 @@ def build(dataset: Dataset, directory: Path, progress: Progress | None = None) -
   """
   try:
     directory.mkdir(parents=True, exist_ok=True)
-    with _alone_in(directory):
+    with disk.alone_in(directory):
       return _build(dataset, directory, progress or (lambda done, total: None))
   except OSError as error:
     reason = error.strerror or str(error)
@@ -127,17 +126,6 @@ def _build(dataset: Dataset, directory: Path, progress: Progress) -> Manifest:
   manifest.write_manifest(held, directory / MANIFEST)
   (directory / UNFINISHED).unlink(missing_ok=True)
   return held
-
-
-@contextlib.contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-  """Waits until no other process builds here; the lock goes when the process does."""
-  handle = os.open(directory, os.O_RDONLY)
-  try:
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    yield
-  finally:
-    os.close(handle)
 
 
 def _held(dataset: Dataset, directory: Path) -> Manifest:

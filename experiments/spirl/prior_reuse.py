@@ -11,6 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxskills import disk
 from jaxskills.config import restore, to_plain
 from jaxskills.errors import UserError
 from jaxskills.experiments.spirl import stages
@@ -57,7 +58,7 @@ def adopt(config: ConfigDict, folder: Workdir) -> None:
       shutil.rmtree(copying, ignore_errors=True)
       shutil.copytree(Workdir(_source(config)).checkpoints / name, copying)
       copying.rename(target)
-      storage.sync_folder(target.parent)
+      disk.sync_folder(target.parent)
 
 
 def _source(config: ConfigDict) -> Path:

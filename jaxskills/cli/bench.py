@@ -19,8 +19,9 @@ from jaxskills.cli import catalog
 from jaxskills.cli.arguments import positive
 from jaxskills.cli.figures import format_figure
 from jaxskills.config import apply_overrides
+from jaxskills.disk import write_atomically
 from jaxskills.errors import UserError
-from jaxskills.training.storage import disk_faults, write_atomically
+from jaxskills.training.storage import disk_faults
 
 _COLUMNS = {name: name for name in ("name", "value", "unit", "peer", "ratio")}
 _OF_PEERS = ("peer_python", "peer_envs", "peer_download")

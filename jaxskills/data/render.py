@@ -8,7 +8,6 @@ first video that is missing.
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxskills import disk
 from jaxskills.data.recorded_worlds import WORLDS, RecordedWorld
 from jaxskills.data.render_worker import Job
 from jaxskills.data.video_plan import StorePlan
@@ -77,7 +77,12 @@ def render_videos(
   plan = dataclasses.replace(plan, recipe=_recipe(held.fingerprint, world, drawing))
   folder = Path(directory) if directory is not None else default_directory(held.title, plan)
   tell = progress or (lambda done, total: None)
-  with _alone_at(folder):
+  with contextlib.ExitStack() as held_until_drawn:
+    try:
+      folder.parent.mkdir(parents=True, exist_ok=True)
+      held_until_drawn.enter_context(disk.alone_in(folder.parent))
+    except OSError as error:
+      raise UserError(f"cannot write videos to {folder} ({error.strerror or error})") from error
     with StoreWriter(folder, plan) as writer:
       _draw(source, chosen, writer, (world, drawing), processes or cores(), tell)
       return writer.finish()
@@ -205,21 +210,6 @@ def _check(views: Sequence[str], rows: int, columns: int, processes: int | None)
     raise ValueError(
       f"rows, columns and processes must be positive: {rows}, {columns}, {processes}"
     )
-
-
-@contextlib.contextmanager
-def _alone_at(folder: Path) -> Iterator[None]:
-  """Waits until no other process draws beside this folder; the lock goes when the process does."""
-  try:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder.parent, os.O_RDONLY)
-  except OSError as error:
-    raise UserError(f"cannot write videos to {folder} ({error.strerror or error})") from error
-  try:
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    yield
-  finally:
-    os.close(handle)
 
 
 def _text(value: str | bytes) -> str:

@@ -6,7 +6,6 @@ start. A video counts once all its bytes are on the disk and a line with their h
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxskills import disk
 from jaxskills.data.rows_file import RowsFile
 from jaxskills.data.video_plan import StorePlan
 from jaxskills.data.video_store import (
@@ -57,7 +57,7 @@ class StoreWriter:
     try:
       with self._disk():
         self.directory.mkdir(parents=True, exist_ok=True)
-        with _alone_in(self.directory):
+        with disk.alone_in(self.directory):
           self._take()
           self._open(FRAMES, np.dtype(np.uint8), (total, *plan.shape))
           for name, (dtype, sizes) in plan.labels.items():
@@ -150,10 +150,11 @@ class StoreWriter:
       raise ValueError(f"{len(missing)} videos are missing, the first is {missing[0]}")
     manifest = {**self._description, "sha256": [held[video] for video in range(len(held))]}
     manifest["fingerprint"] = fingerprint_of(manifest)
-    with self._disk(), _alone_in(self.directory):
+    with self._disk(), disk.alone_in(self.directory):
       if not (self.directory / MANIFEST).exists():
-        _write_whole(self.directory / INDEX, self.plan.index_bytes())
-        _write_whole(self.directory / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+        disk.write_atomically(self.directory / INDEX, self.plan.index_bytes())
+        content = (json.dumps(manifest, indent=1) + "\n").encode()
+        disk.write_atomically(self.directory / MANIFEST, content)
       (self.directory / UNFINISHED).unlink(missing_ok=True)
     return open_store(self.directory)
 
@@ -182,7 +183,7 @@ class StoreWriter:
   def _mark_unfinished(self, held: Mapping[int, str]) -> None:
     """Says that these videos are there and all others are not."""
     lines = [json.dumps(self._description), *(f"{video} {sha}" for video, sha in held.items()), ""]
-    _write_whole(self.directory / UNFINISHED, "\n".join(lines).encode())
+    disk.write_atomically(self.directory / UNFINISHED, "\n".join(lines).encode())
     (self.directory / MANIFEST).unlink(missing_ok=True)
 
   def _refuse_other(self, found: Mapping[str, Any]) -> None:
@@ -209,7 +210,7 @@ class StoreWriter:
 
   def _begin(self, video: int) -> None:
     """Says that a video is not there, before its first byte changes."""
-    with _alone_in(self.directory):
+    with disk.alone_in(self.directory):
       held = self._finished()
       if (self.directory / MANIFEST).exists():
         self._mark_unfinished(held)
@@ -218,7 +219,7 @@ class StoreWriter:
 
   def _note(self, video: int, word: str) -> None:
     """Adds a line in one piece, whoever else adds lines."""
-    with _alone_in(self.directory), open(self.directory / UNFINISHED, "rb+") as file:
+    with disk.alone_in(self.directory), open(self.directory / UNFINISHED, "rb+") as file:
       file.seek(file.read().rfind(b"\n") + 1)  # over what a full disk or a crash has cut short
       file.truncate()
       file.write(f"{video} {word}\n".encode())
@@ -257,28 +258,3 @@ class StoreWriter:
         f"cannot write videos to {self.directory} ({reason}); make room or choose another folder,"
         " then run the same command again: finished videos are kept."
       ) from error
-
-
-@contextlib.contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-  """Waits until no other process is in here; the lock goes when the process does."""
-  handle = os.open(directory, os.O_RDONLY)
-  try:
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    yield
-  finally:
-    os.close(handle)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-  """Replaces a file in one step."""
-  temporary = path.with_name(f".tmp-{path.name}")
-  try:
-    with open(temporary, "wb") as file:
-      file.write(content)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-  except BaseException:
-    temporary.unlink(missing_ok=True)
-    raise

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxskills import disk
 from jaxskills.errors import UserError
-from jaxskills.training import storage
 
 SCHEMA = "jaxskills-bundle/2"
 MANIFEST = "manifest.json"
@@ -118,10 +118,10 @@ def write(out: Path, files: Mapping[str, bytes]) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     for name, content in files.items():
-      storage.write_atomically(temporary / name, content)
+      disk.write_atomically(temporary / name, content)
     read(temporary)
     os.rename(temporary, out)
-    storage.sync_folder(out.parent)
+    disk.sync_folder(out.parent)
   except OSError as error:
     reason = (error.strerror or str(error)).lower()
     raise UserError(f"cannot write {out}: {reason}; choose another --out or make room.") from error

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jaxskills
+from jaxskills import disk
 from jaxskills.deploy import bundle as bundles
 from jaxskills.deploy.bundle import Bundle
 from jaxskills.errors import UserError
@@ -103,7 +104,7 @@ def write(bundle: Bundle, checks: Sequence[Check]) -> dict[str, Any]:
   remove(bundle.path)
   with storage.disk_faults(f"write {bundle.path / NAME}"):
     content = json.dumps(signed, indent=2, allow_nan=False) + "\n"
-    storage.write_atomically(bundle.path / NAME, content.encode())
+    disk.write_atomically(bundle.path / NAME, content.encode())
   return signed
 
 
@@ -116,7 +117,7 @@ def remove(path: Path) -> None:
   with storage.disk_faults(f"remove {path / NAME}"):
     if os.path.lexists(path / NAME):
       (path / NAME).unlink()
-      storage.sync_folder(path)
+      disk.sync_folder(path)
 
 
 def read(path: Path) -> dict[str, Any]:

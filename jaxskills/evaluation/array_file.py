@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxskills import disk
 from jaxskills.errors import UserError
 from jaxskills.training import storage
 
@@ -21,7 +22,7 @@ def save(path: Path, fields: Mapping[str, Any]) -> Path:
   np.savez_compressed(content, allow_pickle=False, **fields)
   with storage.disk_faults(f"write {path}"):
     path.parent.mkdir(parents=True, exist_ok=True)
-    storage.write_atomically(path, content.getvalue())
+    disk.write_atomically(path, content.getvalue())
   return path
 
 

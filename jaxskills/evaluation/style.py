@@ -14,7 +14,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from jaxskills.training import storage
+from jaxskills import disk
 
 PIXELS_PER_INCH = 200
 PAGE_WIDTH = 10.4  # inches; shown at half its pixels, 1040, on the report page
@@ -102,5 +102,5 @@ def save(figure: Figure, path: Path) -> Path:
   FigureCanvasAgg(figure)
   with mpl.rc_context(STYLE):
     figure.savefig(content, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
-  storage.write_atomically(path, content.getvalue())
+  disk.write_atomically(path, content.getvalue())
   return path

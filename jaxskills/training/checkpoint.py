@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
+from jaxskills import disk
 from jaxskills.errors import UserError
 from jaxskills.training import storage
 from jaxskills.training.run_state import is_key
@@ -71,10 +72,10 @@ def save(folder: Path, tree: Any, record: Mapping[str, Any], feed: bytes = b"") 
       (temporary / "record.json").write_text(json.dumps(content, indent=1, allow_nan=False))
       (temporary / "feed.bin").write_bytes(feed)
       digests = {name: _digest(temporary / name, sync=True) for name in _files(temporary)}
-      storage.write_atomically(temporary / "manifest.json", json.dumps(digests, indent=1).encode())
+      disk.write_atomically(temporary / "manifest.json", json.dumps(digests, indent=1).encode())
       storage.remove_folder(folder)
       os.rename(temporary, folder)
-      storage.sync_folder(folder.parent)
+      disk.sync_folder(folder.parent)
     except BaseException:
       shutil.rmtree(temporary, ignore_errors=True)
       raise

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from jaxskills import disk
 from jaxskills.training import storage
 from jaxskills.training.run_state import is_key
 from jaxskills.training.tensorboard import EventFile
@@ -163,7 +164,7 @@ def forget_rows_after(path: Path, stage: str, chunk: int) -> None:
   content = "".join(json.dumps(row) + "\n" for row in rows)
   with storage.disk_faults(f"write {path}"):
     if content.encode() != path.read_bytes():
-      storage.write_atomically(path, content.encode())
+      disk.write_atomically(path, content.encode())
 
 
 def parameters_sha256(tree: Any) -> str:

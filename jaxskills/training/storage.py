@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves the old one or the new one, and faults read as one line."""
+"""Faults of the disk as one line for the user, and folders that vanish in one step."""
 
 import errno
 import os
@@ -54,30 +54,6 @@ def _fault(error: BaseException | None) -> int | None:
           return number
     error = error.__cause__ or error.__context__
   return None
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-  """Replaces a file in one step; after a crash it holds the old bytes or the new ones."""
-  temporary = path.with_name(f".tmp-{path.name}")
-  try:
-    with open(temporary, "wb") as file:
-      file.write(content)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-  except BaseException:
-    temporary.unlink(missing_ok=True)
-    raise
-  sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-  """Makes the names in a folder durable."""
-  descriptor = os.open(folder, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
 
 
 def remove_folder(folder: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 
 import jaxskills
+from jaxskills import disk
 from jaxskills.training import storage
 from jaxskills.training.run_state import StageReport
 from jaxskills.training.workdir import Workdir
@@ -61,7 +62,7 @@ def write(
     "parameters_sha256": reports[main].parameters_sha256,
   }
   with storage.disk_faults(f"write {workdir.summary}"):
-    storage.write_atomically(workdir.summary, (json.dumps(summary, indent=2) + "\n").encode())
+    disk.write_atomically(workdir.summary, (json.dumps(summary, indent=2) + "\n").encode())
   return summary
 
 

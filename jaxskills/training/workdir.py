@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxskills import disk
 from jaxskills.errors import UserError
 from jaxskills.training import storage
 
@@ -136,7 +137,7 @@ def _claim(folder: Workdir, path: str | Path, run: Mapping[str, Any]) -> None:
       raise UserError(
         f"{path} holds checkpoints but no config.json; choose another --workdir or empty it."
       )
-    storage.write_atomically(folder.config, content.encode())
+    disk.write_atomically(folder.config, content.encode())
     return
   there, here = _flatten(read_config(path)), _flatten(json.loads(content))
   differing = [

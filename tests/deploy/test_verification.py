@@ -92,7 +92,7 @@ def test_no_older_pass_stays_when_the_disk_refuses_the_new_one(verified, monkeyp
     raise OSError(28, "No space left on device")
 
   bundle = bundles.read(verified)
-  monkeypatch.setattr(verification.storage, "write_atomically", full)
+  monkeypatch.setattr(verification.disk, "write_atomically", full)
   with pytest.raises(UserError, match="no space left"):
     verification.write(bundle, [BAD])
   assert "is not verified yet" in refusal(verified)

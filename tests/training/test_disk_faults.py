@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxskills import disk
 from jaxskills.errors import UserError
 from jaxskills.training import checkpoint, storage
 from jaxskills.training.workdir import open_workdir
@@ -140,14 +141,14 @@ def test_a_workdir_below_a_file_is_one_line(tmp_path):
 
 def test_an_atomic_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
   path = tmp_path / "summary.json"
-  storage.write_atomically(path, b"old")
+  disk.write_atomically(path, b"old")
 
   def fail(descriptor: int) -> None:
     raise OSError(28, "No space left on device")
 
   monkeypatch.setattr(os, "fsync", fail)
   with pytest.raises(OSError):
-    storage.write_atomically(path, b"new and longer")
+    disk.write_atomically(path, b"new and longer")
   assert path.read_bytes() == b"old"
   assert [entry.name for entry in tmp_path.iterdir()] == ["summary.json"]
 
