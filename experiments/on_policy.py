@@ -84,17 +84,26 @@ def check(config: ConfigDict, env: Any) -> None:
     ValueError: naming the numbers that do not go together, or what an actor would see that a robot
       cannot measure.
   """
-  if config.rl.unroll % config.ppo.minibatches:
-    raise ValueError(
-      f"a rollout of {config.rl.unroll} steps cannot be dealt to {config.ppo.minibatches} "
-      "config.ppo.minibatches; choose a number that divides config.rl.unroll"
-    )
+  check_minibatches(config)
   make_worlds(config, env)
   check_ppo(ppo_config(config), env.spec())
   _check_actor(config, env)
   free = free_memory(env.engine.name)
   memory.check_worlds(config.rl.worlds, bytes_per_world(config, env), free)
   check_episodes(config, env, config.rl.eval_episodes)
+
+
+def check_minibatches(config: ConfigDict) -> None:
+  """Refuses a rollout that cannot be dealt evenly.
+
+  Raises:
+    ValueError: naming both numbers.
+  """
+  if config.rl.unroll % config.ppo.minibatches:
+    raise ValueError(
+      f"a rollout of {config.rl.unroll} steps cannot be dealt to {config.ppo.minibatches} "
+      "config.ppo.minibatches; choose a number that divides config.rl.unroll"
+    )
 
 
 def check_sizes(config: ConfigDict) -> None:

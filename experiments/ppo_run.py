@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from jaxskills.config import restore, to_plain
+from jaxskills.config import describe_run, restore
 from jaxskills.errors import UserError
 from jaxskills.experiments import on_policy
 from jaxskills.learners.ppo import PpoParams
@@ -60,12 +60,7 @@ def train(
   Returns:
     What `summary.json` holds.
   """
-  described = {
-    "experiment": run.name,
-    "preset": preset,
-    "seed": config.seed,
-    "config": to_plain(config),
-  }
+  described = describe_run(run.name, preset, config)
   check(run, config)
   with open_workdir(workdir, described, overwrite=overwrite) as folder:
     results, reports = loop.run_stages(folder, make_stages(run, config), config.seed)

@@ -70,6 +70,21 @@ def to_plain(config: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
   return plain
 
 
+def with_tuples(group: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
+  """A group's values with lists as tuples, however deep: fields for a hashable record."""
+  return {name: _tuple(value) for name, value in group.items()}
+
+
+def describe_run(experiment: str, preset: str, config: ConfigDict) -> dict[str, Any]:
+  """What a run is, as its `config.json` says: experiment, preset, seed and configuration."""
+  return {
+    "experiment": experiment,
+    "preset": preset,
+    "seed": config.seed,
+    "config": to_plain(config),
+  }
+
+
 def restore(plain: Any, like: ConfigDict, place: str | Path) -> ConfigDict:
   """The configuration that a run's `config.json` holds, if this version has the same keys.
 
@@ -99,6 +114,10 @@ def nearest(name: str, choices: Sequence[str]) -> str:
   """`; did you mean X?` for the most similar of `choices`, or nothing where none is similar."""
   found = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
   return f"; did you mean {found[0]}?" if found else ""
+
+
+def _tuple(value: Any) -> Any:
+  return tuple(map(_tuple, value)) if isinstance(value, list | tuple) else value
 
 
 def _enumerate(keys: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxskills.config import nearest, restore, to_plain
+from jaxskills.config import describe_run, nearest, restore
 from jaxskills.data import render
 from jaxskills.data.video_store import VideoStore
 from jaxskills.data_builders import registry
@@ -120,12 +120,7 @@ def train(
   Returns:
     What `summary.json` holds.
   """
-  run = {
-    "experiment": EXPERIMENT,
-    "preset": preset,
-    "seed": config.seed,
-    "config": to_plain(config),
-  }
+  run = describe_run(EXPERIMENT, preset, config)
   _check(config)
   with open_workdir(workdir, run, overwrite=overwrite) as folder:
     store = build_videos(config)

@@ -29,7 +29,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxskills.config import nearest, restore, to_plain
+from jaxskills.config import describe_run, nearest, restore
 from jaxskills.envs import imitation_rewards
 from jaxskills.envs.imitation_rewards import ImitationReward
 from jaxskills.envs.panda import control as panda_control
@@ -117,12 +117,7 @@ def train(
   Returns:
     What `summary.json` holds.
   """
-  run = {
-    "experiment": EXPERIMENT,
-    "preset": preset,
-    "seed": config.seed,
-    "config": to_plain(config),
-  }
+  run = describe_run(EXPERIMENT, preset, config)
   _check(config)
   eyes = load_eyes(config)
   with open_workdir(workdir, run, overwrite=overwrite) as folder:
@@ -195,12 +190,8 @@ def _check(config: ConfigDict) -> None:
       raise UserError(f"config.rl.{key} must be at least 1, not {config.rl[key]}")
   if config.num_seeds < 1 or config.calibration.videos < 1:
     raise UserError("config.num_seeds and config.calibration.videos must be at least 1")
-  if config.rl.unroll % config.ppo.minibatches:
-    raise UserError(
-      f"a rollout of {config.rl.unroll} steps cannot be dealt to {config.ppo.minibatches} "
-      "config.ppo.minibatches; choose a number that divides config.rl.unroll"
-    )
   try:
+    shared.check_minibatches(config)
     imitation_rewards.check(ImitationReward(**config.reward))
     imitation_env.check(imitation_env.Starts(**config.starts), config.far)
     panda_control.check(Control(**{**config.control}))

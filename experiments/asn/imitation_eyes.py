@@ -29,7 +29,8 @@ class Eyes(NamedTuple):
   """Embeddings of single frames.
 
   Attributes:
-    embed: `(params, frames [batch, rows, columns, 3]) -> [batch, dim]`, deterministic.
+    embed: `(params, frames [batch, rows, columns, 3]) -> [batch, dim]`, deterministic; jitted, so
+      that it is compiled once for all that is embedded outside of training.
     params: of every seed, stacked: leaves `[seeds, ...]`.
   """
 
@@ -52,7 +53,7 @@ def load_eyes(config: ConfigDict) -> Eyes:
     spec = methods.make_spec(described, "AB")
     learner = methods.make_learner(described, methods.METHODS[method], spec)
     keys = jax.random.split(jax.random.key(config.seed), config.num_seeds)
-    return Eyes(learner.act, jax.vmap(lambda key: learner.init(key).params)(keys))
+    return Eyes(jax.jit(learner.act), jax.vmap(lambda key: learner.init(key).params)(keys))
   if not chosen.run:
     raise UserError(
       "give the folder of a finished run of asn/blocks by --config.embedding.run=DIR, or see "
@@ -66,7 +67,7 @@ def load_eyes(config: ConfigDict) -> Eyes:
   )
   found = _results(described, path, chosen.method, chosen.train)
   own = [found[seed % len(found)] for seed in range(config.num_seeds)]
-  return Eyes(learner.act, jax.tree.map(lambda *leaves: jnp.stack(leaves), *own))
+  return Eyes(jax.jit(learner.act), jax.tree.map(lambda *leaves: jnp.stack(leaves), *own))
 
 
 def _results(described: ConfigDict, path: Path, method: str, train: str) -> list[Params]:

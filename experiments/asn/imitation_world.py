@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 from ml_collections import ConfigDict
 
+from jaxskills.config import with_tuples
 from jaxskills.envs.imitation_rewards import ImitationReward, cross_view_unit
 from jaxskills.envs.panda.control import Control
 from jaxskills.envs.tabletop import imitation_env, tasks
@@ -120,7 +121,7 @@ def make_arena(config: ConfigDict, scenery: Scenery, *, is_trial: bool = False) 
     reference(scenery.demonstration),
     success_of(scenery),
     grips=not scenery.task.sorts,
-    control=Control(**_tuples(config.control)),
+    control=Control(**with_tuples(config.control)),
     starts=starts._replace(anywhere=0.0) if is_trial else starts,
     far=0.0 if is_trial else config.far,
   )
@@ -128,11 +129,10 @@ def make_arena(config: ConfigDict, scenery: Scenery, *, is_trial: bool = False) 
 
 def make_sights(scenery: Scenery, eyes: Eyes, arena: ImitationEnv, reward: str) -> Sight:
   """How every seed sees and judges under one of `REWARDS`, stacked."""
-  embed = jax.jit(eyes.embed)
   sights = []
   for seed in range(len(jax.tree.leaves(eyes.params)[0])):
     params = jax.tree.map(lambda leaf, seed=seed: leaf[seed], eyes.params)
-    views = (embed(params, jnp.asarray(scenery.pairs[:, view])) for view in (0, 1))
+    views = (eyes.embed(params, jnp.asarray(scenery.pairs[:, view])) for view in (0, 1))
     unit = cross_view_unit(*(np.asarray(view) for view in views))
     if reward == "pixels":
       demonstrated = pixels(scenery.frames) / _pixel_unit(scenery)
@@ -140,7 +140,7 @@ def make_sights(scenery: Scenery, eyes: Eyes, arena: ImitationEnv, reward: str) 
       places = imitation_env.reference_places(arena)
       demonstrated = places.reshape(len(places), -1) / _OBJECT_UNIT
     else:  # true success compares nothing, and reports the embedding
-      demonstrated = embed(params, jnp.asarray(scenery.frames)) / unit
+      demonstrated = eyes.embed(params, jnp.asarray(scenery.frames)) / unit
     sights.append(Sight(params, jnp.float32(unit), jnp.asarray(demonstrated)))
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *sights)
 
@@ -238,11 +238,3 @@ def _demonstrate(config: ConfigDict, seed: int) -> Demonstration:
 
 def _camera(config: ConfigDict, model: Any, views: tuple[str, ...], size: int) -> Camera:
   return make_camera(config.camera, model, views, size, size)
-
-
-def _tuples(group: ConfigDict) -> dict[str, Any]:
-  return {name: _tuple(value) for name, value in group.items()}
-
-
-def _tuple(value: Any) -> Any:
-  return tuple(map(_tuple, value)) if isinstance(value, list | tuple) else value

@@ -4,6 +4,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxskills.config import with_tuples
 from jaxskills.envs.h1.conditions import Commands, Disturbances
 from jaxskills.envs.h1.make import Variation, make_h1_velocity
 from jaxskills.envs.h1.velocity import H1Velocity
@@ -22,8 +23,8 @@ def make_env(config: ConfigDict, worlds: int, **changes: Any) -> H1Velocity:
     "engine": config.engine,
     "worlds": worlds,
     "substeps": task.substeps,
-    "variation": Variation(**_tuples(config.variation)) if task.randomize else None,
-    "commands": Commands(**_tuples(config.commands)),
+    "variation": Variation(**with_tuples(config.variation)) if task.randomize else None,
+    "commands": Commands(**with_tuples(config.commands)),
     "disturbances": Disturbances(**config.disturbances),
     "controlled": tuple(task.controlled),
     "history": task.history,
@@ -36,12 +37,4 @@ def make_env(config: ConfigDict, worlds: int, **changes: Any) -> H1Velocity:
 
 def whole_commands(config: ConfigDict) -> Commands:
   """The commands at the end of their curriculum, pushes likewise."""
-  return Commands(**_tuples(config.commands))._replace(first_level=1.0)
-
-
-def _tuples(group: ConfigDict) -> dict[str, Any]:
-  """A group's values, lists as tuples."""
-  return {
-    name: tuple(value) if isinstance(value, list | tuple) else value
-    for name, value in group.items()
-  }
+  return Commands(**with_tuples(config.commands))._replace(first_level=1.0)

@@ -4,6 +4,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxskills.config import with_tuples
 from jaxskills.envs.panda.arm import Disturbances, PandaArm
 from jaxskills.envs.panda.control import Control
 from jaxskills.envs.panda.lift_cube import Cubes
@@ -52,27 +53,18 @@ def make_env(config: ConfigDict, worlds: int, **changes: Any) -> PandaArm:
     "engine": config.engine,
     "worlds": worlds,
     "substeps": task.substeps,
-    "control": Control(**_tuples(config.control)),
+    "control": Control(**with_tuples(config.control)),
     "disturbances": Disturbances(**config.disturbances),
-    "variation": Variation(**_tuples(config.variation)) if task.randomize else None,
+    "variation": Variation(**with_tuples(config.variation)) if task.randomize else None,
     "reward_weights": SPARSE_WEIGHTS if task.reward == "sparse" else dict(config.reward),
   }
   if "cubes" not in config:
     return make_panda_reach(
-      **{**arguments, "targets": Targets(**_tuples(config.targets)), **changes}
+      **{**arguments, "targets": Targets(**with_tuples(config.targets)), **changes}
     )
   arguments |= {
-    "cubes": Cubes(**_tuples(config.cubes)),
+    "cubes": Cubes(**with_tuples(config.cubes)),
     "cube_is_tracked": task.cube_is_tracked,
-    "cube_variation": CubeVariation(**_tuples(config.cube_variation)),
+    "cube_variation": CubeVariation(**with_tuples(config.cube_variation)),
   }
   return make_panda_lift_cube(**{**arguments, **changes})
-
-
-def _tuples(group: ConfigDict) -> dict[str, Any]:
-  """A group's values, lists as tuples, however deep."""
-  return {name: _tuple(value) for name, value in group.items()}
-
-
-def _tuple(value: Any) -> Any:
-  return tuple(map(_tuple, value)) if isinstance(value, list | tuple) else value

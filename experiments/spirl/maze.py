@@ -31,7 +31,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxskills.config import nearest, restore, to_plain
+from jaxskills.config import describe_run, nearest, restore
 from jaxskills.data_builders import registry
 from jaxskills.errors import UserError
 from jaxskills.evaluation import coverage, report
@@ -183,12 +183,7 @@ def train(
   Returns:
     What `summary.json` holds.
   """
-  run = {
-    "experiment": EXPERIMENT,
-    "preset": preset,
-    "seed": config.seed,
-    "config": to_plain(config),
-  }
+  run = describe_run(EXPERIMENT, preset, config)
   _check(config)
   if config.prior_from:
     prior_reuse.check(config, workdir)
