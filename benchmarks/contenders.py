@@ -1,4 +1,4 @@
-"""What `bench spirl` lets race: updates over given batches, whole stages, and the PyTorch re-host.
+"""What benchmarks let race: updates over given batches, whole stages, and a PyTorch re-host.
 
 Each is made a `Contender` as it would run for real: ours compiled ahead and with donated state, a
 stage with its own feed, the re-host on as many threads as serve it best.

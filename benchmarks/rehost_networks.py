@@ -52,8 +52,8 @@ class ViewEncoder(nn.Module):
     """Takes over the parameters of `networks.conv.ConvStack`."""
     for index, layer in enumerate(self.layers):
       entry = params[f"conv_{index}"]
-      _copy(layer.weight, np.transpose(entry["kernel"], (3, 2, 0, 1)))
-      _copy(layer.bias, entry["bias"])
+      copy(layer.weight, np.transpose(entry["kernel"], (3, 2, 0, 1)))
+      copy(layer.bias, entry["bias"])
 
 
 class Policy(nn.Module):
@@ -85,9 +85,9 @@ class Policy(nn.Module):
       kernel = np.asarray(entry["kernel"])
       if index == 0 and self.encoder is not None:  # ours flattens rows, columns, channels
         kernel = kernel.reshape(*self.grid, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
-      _copy(layer.weight, kernel.T)
-      _copy(layer.bias, entry["bias"])
-    _load_linear(self.head, params["head"]["dense"])
+      copy(layer.weight, kernel.T)
+      copy(layer.bias, entry["bias"])
+    load_linear(self.head, params["head"]["dense"])
     return self
 
 
@@ -131,18 +131,18 @@ class SkillModel(nn.Module):
   def load(self, params: Params) -> "SkillModel":
     """Takes over the parameters of `learners.skill_prior`."""
     encoder, decoder = params["encoder"]["params"], params["decoder"]["params"]
-    _copy(self.encoder.weight_ih_l0, np.asarray(encoder["input"]["kernel"]).T)
-    _copy(self.encoder.weight_hh_l0, np.asarray(encoder["lstm"]["recurrent"]).T)
-    _copy(self.encoder.bias_ih_l0, encoder["lstm"]["bias"])
-    _load_linear(self.posterior, encoder["head"]["dense"])
+    copy(self.encoder.weight_ih_l0, np.asarray(encoder["input"]["kernel"]).T)
+    copy(self.encoder.weight_hh_l0, np.asarray(encoder["lstm"]["recurrent"]).T)
+    copy(self.encoder.bias_ih_l0, encoder["lstm"]["bias"])
+    load_linear(self.posterior, encoder["head"]["dense"])
     step = decoder["step"]
     into = np.concatenate([decoder["skill"]["kernel"], step["feedback"]["kernel"]])
-    _copy(self.cell.weight_ih, into.T)
-    _copy(self.cell.weight_hh, np.asarray(step["lstm"]["recurrent"]).T)
-    _copy(self.cell.bias_ih, step["lstm"]["bias"])
-    _load_linear(self.action, step["head"])
-    _copy(self.first_action, decoder["first_action"])
-    _copy(self.first_state, decoder["first_state"])
+    copy(self.cell.weight_ih, into.T)
+    copy(self.cell.weight_hh, np.asarray(step["lstm"]["recurrent"]).T)
+    copy(self.cell.bias_ih, step["lstm"]["bias"])
+    load_linear(self.action, step["head"])
+    copy(self.first_action, decoder["first_action"])
+    copy(self.first_state, decoder["first_state"])
     self.prior.load(params["prior"])
     return self
 
@@ -167,8 +167,8 @@ class Critic(nn.Module):
   def load(self, params: Params) -> "Critic":
     """Takes over the parameters of `networks.critic.Critic`."""
     for index, layer in enumerate(self.layers):
-      _load_linear(layer, params["mlp"][f"dense_{index}"])
-    _load_linear(self.head, params["head"])
+      load_linear(layer, params["mlp"][f"dense_{index}"])
+    load_linear(self.head, params["head"])
     return self
 
 
@@ -182,12 +182,12 @@ def _gaussian(output: Tensor) -> Gaussian:
   return mean, log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
 
 
-def _load_linear(layer: Any, entry: Mapping[str, Any]) -> None:
-  _copy(layer.weight, np.asarray(entry["kernel"]).T)
-  _copy(layer.bias, entry["bias"])
+def load_linear(layer: Any, entry: Mapping[str, Any]) -> None:
+  copy(layer.weight, np.asarray(entry["kernel"]).T)
+  copy(layer.bias, entry["bias"])
 
 
-def _copy(parameter: Any, value: Any) -> None:
+def copy(parameter: Any, value: Any) -> None:
   """Overwrites a parameter by an array of the same shape."""
   array = np.array(value, np.float32)
   if array.shape != tuple(parameter.shape):

@@ -111,7 +111,7 @@ def skill_pair(config: ConfigDict) -> Pair:
     peer_update=lambda noise=None: peer.update(view, played, noise),
     noise=noise,
     losses=("loss", "reconstruction", "regularization", "prior"),
-    parameters=_equal_count(state.params, rehost_networks.count(peer.model)),
+    parameters=equal_count(state.params, rehost_networks.count(peer.model)),
   )
 
 
@@ -159,7 +159,7 @@ def sac_pair(config: ConfigDict) -> Pair:
     peer_update=lambda noise=None: peer.update(rows, noise),
     noise=noise,
     losses=("alpha_loss", "policy_loss", "critic_loss"),
-    parameters=_equal_count(
+    parameters=equal_count(
       (state.policy, state.critic), rehost_networks.count(peer.policy, peer.critics)
     ),
   )
@@ -215,7 +215,7 @@ def _tensor(array: Any) -> torch.Tensor:
   return torch.from_numpy(np.array(array))
 
 
-def _equal_count(params: Params, theirs: int) -> int:
+def equal_count(params: Params, theirs: int) -> int:
   """The number of parameters, once it is sure that both sides have as many."""
   ours = sum(leaf.size for leaf in jax.tree.leaves(params))
   if ours != theirs:

@@ -77,17 +77,7 @@ def make_learner(config: ConfigDict, method: Method, spec: FrameSpec) -> Learner
   Raises:
     ValueError: for numbers or names that do not go.
   """
-  embedder = EmbedderOptions(
-    embedding_dim=config.embedder.embedding_dim,
-    backbone=config.embedder.backbone,
-    freeze_trunk=config.embedder.freeze_trunk,
-    bn_mode=config.embedder.bn_mode,
-    small=SmallOptions(
-      tuple(config.embedder.channels), tuple(config.embedder.strides), config.embedder.kernel
-    ),
-  )
-  crop = tuple(config.augment.crop_area)
-  augment = AugmentConfig(**{**config.augment, "crop_area": crop})
+  embedder, augment = embedder_options(config), augmentation(config)
   metric = MetricOptions(name=method.loss, margin=config.metric.margin, bound=config.metric.bound)
   rate = learning_rate(config)
   if method.kind == "asn":
@@ -116,6 +106,24 @@ def make_learner(config: ConfigDict, method: Method, spec: FrameSpec) -> Learner
     ),
     spec,
   )
+
+
+def embedder_options(config: ConfigDict) -> EmbedderOptions:
+  """The network that all methods train."""
+  group = config.embedder
+  return EmbedderOptions(
+    embedding_dim=group.embedding_dim,
+    backbone=group.backbone,
+    freeze_trunk=group.freeze_trunk,
+    bn_mode=group.bn_mode,
+    small=SmallOptions(tuple(group.channels), tuple(group.strides), group.kernel),
+  )
+
+
+def augmentation(config: ConfigDict) -> AugmentConfig:
+  """What happens to the pictures that it is trained on."""
+  crop = tuple(config.augment.crop_area)
+  return AugmentConfig(**{**config.augment, "crop_area": crop})
 
 
 def input_frames(method: Method) -> int:

@@ -24,11 +24,14 @@ batch's and let the running ones drift. The code of both papers does the latter,
 trunk frozen. Other times are always the former."""
 
 HEADS = {
-  "small": HeadOptions(),
+  "small": HeadOptions(hidden=256, temperature=0.1, with_values=True, dropout=0.0),
   "resnet18": HeadOptions(convolutions=(128,), hidden=256, fusion="convolution"),
   "inception": HeadOptions(convolutions=(512, 512), hidden=2048, fusion="convolution"),
 }
-"""The head that each backbone gets if none is given; Inception's is that of both papers."""
+"""The head that each backbone gets if none is given; Inception's is that of both papers. The small
+trunk's was chosen for what it learns in 2,000 updates of TCN on tasks A and B (64x64 pixels, one
+seed): an alignment error of .26 on task C with a temperature of 1, dropout and positions alone, .24
+without dropout, .18 with the values as well and 256 units."""
 
 
 class SmallOptions(NamedTuple):

@@ -31,7 +31,10 @@ class HeadOptions(NamedTuple):
     fusion: how several frames become one input.
     normalizes_batch: whether batch normalisation follows every layer, the last included, as in
       TCN's code; ASN's has none. Training then updates `batch_stats`.
-    learn_temperature: of the spatial softmax.
+    temperature: of the spatial softmax, or where it begins. With one, the small maps of a trunk
+      that has learned nothing are flat: positions hardly differ between pictures, and losses of
+      distances stay where all embeddings coincide.
+    learn_temperature: whether it is trained.
     with_values: whether the spatial softmax also gives how active each channel is.
     dropout: share of the hidden layer's outputs that training drops.
     map_dropout: share of the entries of the feature maps that training drops; ASN's code has .2
@@ -42,6 +45,7 @@ class HeadOptions(NamedTuple):
   hidden: int = 128
   fusion: Fusion = "keypoints"
   normalizes_batch: bool = False
+  temperature: float = 1.0
   learn_temperature: bool = False
   with_values: bool = False
   dropout: float = 0.2
@@ -91,7 +95,7 @@ class EmbeddingHead(nn.Module):
       )
       value = jax.nn.relu(self._norm(layer(value), f"conv_{index}_norm", 0, train))
     positions = SpatialSoftmax(
-      options.learn_temperature, options.with_values, name="spatial_softmax"
+      options.temperature, options.learn_temperature, options.with_values, name="spatial_softmax"
     )(value)
     value = positions.reshape(batch, -1)  # frames of one input, if they are apart, side by side
     value = self._dense(value, options.hidden, "hidden", train)

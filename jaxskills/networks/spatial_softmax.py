@@ -8,6 +8,8 @@ picture still has a position. `with_values` gives that back; the papers do witho
 Maps are batch-last as in `conv`.
 """
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -15,14 +17,16 @@ from jaxtyping import Array, Float
 
 
 class SpatialSoftmax(nn.Module):
-  """`spatial_softmax` with a temperature that is one, or learned from one on.
+  """`spatial_softmax` with a temperature that is fixed, or learned from there on.
 
   Attributes:
+    temperature: to begin with; one in the papers' code.
     learn_temperature: adds the parameter `log_temperature` `[]`. ASN's code keeps the temperature
       at one; the layer in TCN's code learns it.
     with_values: appends each channel's softmax-weighted mean value.
   """
 
+  temperature: float = 1.0
   learn_temperature: bool = False
   with_values: bool = False
 
@@ -31,9 +35,10 @@ class SpatialSoftmax(nn.Module):
     self, features: Float[Array, "channels rows columns batch"]
   ) -> Float[Array, "batch coordinates"]:
     """Gives `[batch, 2 * channels]`, or `[batch, 3 * channels]` with values."""
-    temperature = jnp.ones(())
+    temperature: float | jax.Array = self.temperature
     if self.learn_temperature:
-      temperature = jnp.exp(self.param("log_temperature", nn.initializers.zeros, ()))
+      start = nn.initializers.constant(math.log(self.temperature))
+      temperature = jnp.exp(self.param("log_temperature", start, ()))
     return spatial_softmax(features, temperature, with_values=self.with_values)
 
 
