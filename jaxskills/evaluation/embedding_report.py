@@ -64,8 +64,8 @@ def alignment(report: Report) -> str:
   caption = (
     "Alignment error of two cameras' videos of one demonstration (ASN, equation 7): mean share of "
     "the video between a frame and its nearest neighbour in the other view, over both directions "
-    "and all pairs of views, successes and fakes, with 95 % intervals over seeds and over videos, "
-    "whichever is wider. Less is better: 0.333 is chance, 0.25 always the middle frame. "
+    "and all pairs of views, successes and fakes, with 95 % intervals over seeds and videos, "
+    "both taken as samples. Less is better: 0.333 is chance, 0.25 always the middle frame. "
     + embedding_table.MEASURED
   )
   html = embedding_table.score_table(report.figures, "alignment", caption)

@@ -84,7 +84,7 @@ def difference(by_seed: Sequence[Scores], other: Sequence[Scores], score: str) -
   """How much better or worse one model is than another on the same videos.
 
   Two intervals that overlap may hide a difference that all videos agree on. Here the difference is
-  taken video by video; its interval is the wider one of Student's t over videos and Welch's t over
+  taken video by video; its interval (`intervals.difference_interval`) is over the videos and over
   the seeds of both.
 
   Args:
@@ -96,9 +96,7 @@ def difference(by_seed: Sequence[Scores], other: Sequence[Scores], score: str) -
     `mean` of the first less the second, `low` and `high` (None if unknown), as JSON values.
   """
   a, b = (np.stack([scores[score] for scores in some]) for some in (by_seed, other))
-  low, high = intervals.mean_interval(a.mean(axis=0) - b.mean(axis=0))
-  over_seeds = intervals.difference_interval(a.mean(axis=1), b.mean(axis=1))
-  bounds = float(np.fmin(low, over_seeds.low)), float(np.fmax(high, over_seeds.high))
+  bounds = intervals.difference_interval(a, b)
   known = [bound if math.isfinite(bound) else None for bound in bounds]
   return {"mean": float(a.mean() - b.mean()), "low": known[0], "high": known[1]}
 
@@ -169,15 +167,24 @@ def score_table(figures: Figures, score: str, caption: str = "") -> str:
   Raises:
     ValueError: if no model has it.
   """
-  names, heads = models(figures, score), columns(figures, score)
-  if not names:
+  rows = score_rows(figures, score)
+  if not rows:
     raise ValueError(f"no model has {score}")
-  rows = [
-    (label(figures, name), *(_written(cell(figures, score, name, head)) for head in heads))
-    for name in names
+  header = [head.replace("->", " \u2192 ") for head in rows[0]]
+  cells = [tuple(row.values()) for row in rows]
+  return page.table(header, cells, numbers=range(1, len(header)), caption=caption)
+
+
+def score_rows(figures: Figures, score: str) -> list[dict[str, str]]:
+  """One score as text: by heading, a row for each model; empty if no model has it."""
+  heads = columns(figures, score)
+  return [
+    {
+      "Model": label(figures, name),
+      **{head: _written(cell(figures, score, name, head)) for head in heads},
+    }
+    for name in models(figures, score)
   ]
-  header = ("Model", *(head.replace("->", " \u2192 ") for head in heads))
-  return page.table(header, rows, numbers=range(1, len(header)), caption=caption)
 
 
 def model_table(figures: Figures, column: str, scores: Sequence[str], caption: str = "") -> str:

@@ -102,50 +102,94 @@ def rate_interval(rates, episodes: int | float, confidence: float = CONFIDENCE) 
 
 
 def score_interval(values, confidence: float = CONFIDENCE) -> Interval:
-  """The interval of a mean over seeds of training and over test videos.
+  """The interval of a mean over seeds of training and over test videos, both of them samples.
 
-  Both are samples, so two intervals are taken and the wider bounds hold: Student's t over the
-  seeds' means, and over the videos' means. A baseline that has no seeds has that of the videos
-  alone, one value that several seeds agree on has that of the seeds alone; five seeds that agree
-  on ten videos do not prove what the eleventh would show.
+  Random effects of seed and video, crossed: with the variance `A` of the seeds' means, `B` of the
+  videos' means and `E` of what neither explains, the mean of `S` seeds and `V` videos has the
+  squared error `A / S + B / V - E / (S V)` (what neither explains is in both of the others). Its
+  degrees of freedom are Satterthwaite's (1946). Estimated from few seeds it can come out too small:
+  the interval is never narrower than Student's t over the seeds' means or over the videos' means.
+
+  A baseline that has no seeds has the interval of the videos alone, one value that several seeds
+  agree on has that of the seeds alone.
 
   Args:
     values: `[seeds, videos]`, the same videos for every seed; one row or one column is fine.
-    confidence: coverage of each of the two intervals.
+    confidence: coverage of the two-sided interval.
 
   Returns:
     Two floats, NaN where there is a single value.
   """
-  values = np.asarray(values, np.float64)
-  over_seeds = mean_interval(values.mean(axis=1), confidence)
-  over_videos = mean_interval(values.mean(axis=0), confidence)
-  return Interval(
-    float(np.fmin(over_seeds.low, over_videos.low)),
-    float(np.fmax(over_seeds.high, over_videos.high)),
-  )
+  return _crossed_interval([np.asarray(values, np.float64)], confidence)
 
 
 def difference_interval(first, second, confidence: float = CONFIDENCE) -> Interval:
-  """Welch's t interval of the difference of two means (Welch 1947), over independent seeds.
+  """The interval of the difference of two models' means on the same videos.
+
+  As `score_interval`, of differences: `B` is the variance of the videos' differences, which does
+  not count how hard a video is for both; seeds of one model have nothing to do with those of the
+  other, so that `A / S` and `E / (S V)` are sums over both. Of one video it is Welch's t (1947).
 
   Args:
-    first: `[seeds]`.
-    second: `[seeds]`, as many or not.
+    first: `[seeds, videos]`.
+    second: `[seeds, videos]` on the same videos, as many seeds or not.
     confidence: coverage of the two-sided interval.
 
   Returns:
-    Bounds of the first mean less the second; NaN where either has fewer than two seeds.
+    Bounds of the first mean less the second, of the videos alone where a model has a single seed;
+    NaN where there is a single video as well.
   """
   first, second = (np.asarray(values, np.float64) for values in (first, second))
-  if min(len(first), len(second)) < 2:
-    return Interval(math.nan, math.nan)
-  errors = [values.var(ddof=1) / len(values) for values in (first, second)]
-  middle, total = first.mean() - second.mean(), sum(errors)
-  if total == 0:
-    return Interval(float(middle), float(middle))
-  parts = [error**2 / (len(v) - 1) for error, v in zip(errors, (first, second), strict=True)]
-  half = special.stdtrit(total**2 / sum(parts), 0.5 + confidence / 2) * math.sqrt(total)
-  return Interval(float(middle - half), float(middle + half))
+  return _crossed_interval([first, -second], confidence)
+
+
+class _Error(NamedTuple):
+  """An estimate of the squared error of a mean, and its degrees of freedom."""
+
+  square: float
+  degrees: int
+
+
+def _crossed_interval(samples: list[np.ndarray], confidence: float) -> Interval:
+  """Of the sum of the means of samples `[seeds, videos]`: seeds of its own each, videos shared."""
+  videos = samples[0].shape[1]
+  means = [_mean_error(values.mean(axis=1)) for values in samples if len(values) > 1]
+  over_seeds = means if len(means) == len(samples) else []
+  total = np.sum([values.mean(axis=0) for values in samples], axis=0)
+  over_videos = [_mean_error(total)] if videos > 1 else []
+  halves = [_reach(errors, [], confidence) for errors in (over_seeds, over_videos) if errors]
+  if over_seeds and over_videos:
+    twice = [_rest_error(values) for values in samples]
+    if sum(error.square for error in twice) < min(
+      sum(error.square for error in errors) for errors in (over_seeds, over_videos)
+    ):  # else the larger of the two terms is all that there is
+      halves.append(_reach(over_seeds + over_videos, twice, confidence))
+  middle, half = float(np.mean(total)), max(halves, default=math.nan)
+  return Interval(middle - half, middle + half)
+
+
+def _mean_error(values: np.ndarray) -> _Error:
+  """Of the mean of independent values `[values]`, at least two."""
+  return _Error(float(values.var(ddof=1)) / len(values), len(values) - 1)
+
+
+def _rest_error(values: np.ndarray) -> _Error:
+  """Of what neither seed nor video explains of `[seeds, videos]`, at least two of each."""
+  rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
+  degrees = (values.shape[0] - 1) * (values.shape[1] - 1)
+  return _Error(float(np.sum(rest**2)) / degrees / values.size, degrees)
+
+
+def _reach(errors: list[_Error], less: list[_Error], confidence: float) -> float:
+  """Half the width of Student's t interval; squared errors add up, those of `less` are taken off.
+
+  Degrees of freedom after Satterthwaite (1946).
+  """
+  square = sum(error.square for error in errors) - sum(error.square for error in less)
+  spread = sum(error.square**2 / error.degrees for error in (*errors, *less))
+  if square <= 0 or spread == 0:
+    return 0.0
+  return float(special.stdtrit(square**2 / spread, 0.5 + confidence / 2) * math.sqrt(square))
 
 
 def format_interval(interval: Interval | tuple[float, float] | list[float]) -> str:

@@ -10,7 +10,7 @@ from jaxskills.evaluation import embedding_table, intervals
 from tests.evaluation import fake_embeddings
 
 
-def test_figures_keep_each_seed_and_the_wider_interval():
+def test_figures_keep_each_seed_and_the_interval_over_seeds_and_videos():
   seeds = [{"alignment": np.array([0.1, 0.3])}, {"alignment": np.array([0.2, 0.4])}]
   found = embedding_table.summarize(seeds)["alignment"]
   assert found["by_seed"] == [pytest.approx(0.2), pytest.approx(0.3)]
