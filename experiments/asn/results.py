@@ -14,7 +14,6 @@ from ml_collections import ConfigDict
 
 from jaxskills.data.video_store import VideoStore
 from jaxskills.evaluation import (
-  alignment,
   embedded_videos,
   embedding_record,
   embedding_report,
@@ -23,6 +22,7 @@ from jaxskills.evaluation import (
   video_baselines,
 )
 from jaxskills.evaluation.embedded_videos import Embed, EmbeddedVideo
+from jaxskills.evaluation.score_sampling import Scores
 from jaxskills.experiments.asn import methods, stages
 from jaxskills.experiments.asn.stages import Column
 from jaxskills.training.progress import ProgressReport
@@ -75,8 +75,8 @@ def figures(
       for model, blindly in blind.items():
         embedding_table.add(made, model, column.name, [blindly])
       pair = (config.data.views[0], config.data.unseen_view)
-      for model, by_seed in embed(config, models, store, videos, pair).items():
-        made.setdefault(UNSEEN, {}).setdefault(model, {})[column.name] = _alignment(by_seed)
+      for model, figure in _alignments(embed(config, models, store, videos, pair)).items():
+        made.setdefault(UNSEEN, {}).setdefault(model, {})[column.name] = figure
       record(config, store, column, videos, embedded, folder)
   return made
 
@@ -84,14 +84,31 @@ def figures(
 def alignment_of(
   config: ConfigDict, found: Mapping[str, Any], store: VideoStore, *, split: str, most: int
 ) -> dict[str, Any]:
-  """Alignment errors alone, on another split: `<model>.<train>-><test>`."""
+  """Alignment errors alone, on another split: `<model>.<train>-><test>`, baselines among them.
+
+  Args:
+    config: of the run.
+    found: results of its stages.
+    store: the videos.
+    split: which of them.
+    most: how many videos of each column at most; `evenly` says which.
+  """
   made: dict[str, Any] = {}
   for column in stages.columns(config):
-    videos = store.select(tasks=list(column.test), splits=(split,))[:most]
+    videos = evenly(store, store.select(tasks=list(column.test), splits=(split,)), most)
     models = eyes(config, found, column)
-    for model, by_seed in embed(config, models, store, videos, config.data.views).items():
-      made.setdefault(model, {})[column.name] = _alignment(by_seed)
+    embedded = embed(config, models, store, videos, config.data.views)
+    for model, figure in _alignments(embedded).items():
+      made.setdefault(model, {})[column.name] = figure
   return made
+
+
+def evenly(store: VideoStore, videos: np.ndarray, most: int) -> np.ndarray:
+  """At most so many of some videos, `[number]`, in proportion of each task, successes and fakes."""
+  kinds = np.lexsort((~store.index.is_success[videos], store.index.task[videos]))
+  count = min(most, len(videos))
+  places = (np.arange(count) + 0.5) * len(videos) / max(count, 1)
+  return np.sort(videos[kinds[places.astype(int)]])
 
 
 def eyes(config: ConfigDict, found: Mapping[str, Any], column: Column) -> dict[str, list[Embed]]:
@@ -153,13 +170,12 @@ def write_report(folder: Workdir) -> Path:
   return embedding_report.write_report(folder.path)
 
 
-def _alignment(by_seed: Sequence[Sequence[EmbeddedVideo]]) -> dict[str, Any]:
-  scores = [
-    {
-      "alignment": np.array(
-        [alignment.same_demonstration_error(video.embeddings) for video in videos]
-      )
-    }
-    for videos in by_seed
-  ]
-  return embedding_table.summarize(scores)["alignment"]
+def _alignments(embedded: Embedded) -> dict[str, Any]:
+  """Alignment errors by model, with what looking at nothing has on the same videos."""
+  by_model: dict[str, list[Scores]] = {
+    model: [embedding_scores.alignment_scores(videos) for videos in by_seed]
+    for model, by_seed in embedded.items()
+  }
+  blind = embedding_scores.blind_alignment(embedded["pixels"][0])
+  by_model |= {model: [scores] for model, scores in blind.items()}
+  return {model: embedding_table.summarize(some)["alignment"] for model, some in by_model.items()}

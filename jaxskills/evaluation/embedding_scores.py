@@ -120,9 +120,8 @@ def score_videos(
   # Thousands of small products: threads cost more than they bring, and ten times the time where
   # they have to share their cores.
   with threadpoolctl.threadpool_limits(1):
-    errors = [alignment.same_demonstration_error(video.embeddings) for video in videos]
     return (
-      {"alignment": np.array(errors)}
+      alignment_scores(videos)
       | order_scores.order_scores(videos, config)
       | label_scores.neighbour_scores(videos, config)
       | label_scores.linear_scores(videos, config)
@@ -130,6 +129,26 @@ def score_videos(
       | label_scores.kind_scores(videos, other_kinds, config)
       | reward_scores.reward_scores(videos, config.demonstrations, config.seed)
     )
+
+
+def alignment_scores(videos: Sequence[EmbeddedVideo]) -> Scores:
+  """Alignment of views alone, one value per video."""
+  errors = [alignment.same_demonstration_error(video.embeddings) for video in videos]
+  return {"alignment": np.array(errors)}
+
+
+def blind_alignment(videos: Sequence[EmbeddedVideo]) -> dict[str, Scores]:
+  """Alignment of views expected of "chance", "middle" and "first"; see `blind_scores`."""
+  blind: dict[str, Callable[[int], float]] = {
+    "chance": alignment.chance_error,
+    "middle": alignment.middle_error,
+    "first": alignment.first_error,
+  }
+  lengths = [len(video.embeddings) for video in videos]
+  return {
+    name: {"alignment": np.array([error(length) for length in lengths])}
+    for name, error in blind.items()
+  }
 
 
 def blind_scores(
@@ -141,16 +160,7 @@ def blind_scores(
     Scores of "chance", "middle" and "first" (which a collapsed embedding has with `argmin`), as far
     as they have closed forms; the embeddings of the videos are not read.
   """
-  blind: dict[str, Callable[[int], float]] = {
-    "chance": alignment.chance_error,
-    "middle": alignment.middle_error,
-    "first": alignment.first_error,
-  }
-  lengths = [len(video.embeddings) for video in videos]
-  scores: dict[str, Scores] = {
-    name: {"alignment": np.array([error(length) for length in lengths])}
-    for name, error in blind.items()
-  }
+  scores = blind_alignment(videos)
   across = order_scores.blind_scores(videos, config)
   chance = scores["chance"] | {"kendalls_tau": np.zeros(1)} | across["chance"]
   good = [video for video in videos if video.is_success]
