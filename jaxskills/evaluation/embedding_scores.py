@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import threadpoolctl
 
-from jaxskills.data.video_store import VideoStore
 from jaxskills.evaluation import (
   alignment,
   label_scores,
@@ -22,7 +21,7 @@ from jaxskills.evaluation import (
   reward_scores,
   score_sampling,
 )
-from jaxskills.evaluation.embedded_videos import Embed, EmbeddedVideo, embed_videos
+from jaxskills.evaluation.embedded_videos import EmbeddedVideo
 from jaxskills.evaluation.score_sampling import DEFAULT, ScoreConfig, Scores
 
 
@@ -78,27 +77,6 @@ def describe(name: str) -> Score | None:
     title = name.removesuffix("_error").replace("_", " ").capitalize()
     return Score(f"{title}, error by neighbours", True)
   return SCORES.get(name)
-
-
-def score_model(
-  embed: Embed,
-  store: VideoStore,
-  videos: Sequence[int] | np.ndarray,
-  views: Sequence[int],
-  *,
-  other_kinds: Sequence[int] | np.ndarray = (),
-  config: ScoreConfig = DEFAULT,
-  batch: int = 256,
-  offsets: Sequence[int] = (0,),
-) -> Scores:
-  """Embeds videos and computes all scores; see `embed_videos` and `score_videos`."""
-  embedded = embed_videos(embed, store, videos, views, batch=batch, offsets=offsets)
-  others = (
-    embed_videos(embed, store, other_kinds, views, batch=batch, offsets=offsets)
-    if len(other_kinds)
-    else []
-  )
-  return score_videos(embedded, other_kinds=others, config=config)
 
 
 def score_videos(

@@ -76,7 +76,6 @@ class Audit(NamedTuple):
     tracking_reversed: of the attempt backwards.
     tracking_frozen: of the attempt's first frame, held.
     goal_end: goal reward of the last frame.
-    goal_start: goal reward of the first frame: what doing nothing ends with.
   """
 
   goal_progress: float
@@ -84,7 +83,6 @@ class Audit(NamedTuple):
   tracking_reversed: float
   tracking_frozen: float
   goal_end: float
-  goal_start: float
 
 
 def audit(
@@ -108,5 +106,4 @@ def audit(
     tracking_reversed=float(tracking_reward(attempt[::-1], steps).mean()),
     tracking_frozen=float(tracking_reward(frozen, steps).mean()),
     goal_end=float(goal[-1]),
-    goal_start=float(goal[0]),
   )

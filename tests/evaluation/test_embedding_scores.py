@@ -106,16 +106,17 @@ def test_an_attribute_that_never_changes_is_left_out():
   assert "in_zone_error" not in embedding_scores.blind_scores(videos)["chance"]
 
 
-def test_a_model_is_scored_from_a_store(tmp_path):
+def test_videos_from_a_store_have_all_scores(tmp_path):
   store = fake_videos.store(tmp_path / "store")
   test, shapes = store.select(splits=["test"]), store.select(splits=["shapes"])
-
-  def embed(frames):
-    return video_baselines.pixels(frames, 4)
-
-  found = embedding_scores.score_model(embed, store, test, [0, 1], other_kinds=shapes)
+  embedded, others = (
+    embedded_videos.embed_videos(
+      lambda frames: video_baselines.pixels(frames, 4), store, some, [0, 1]
+    )
+    for some in (test, shapes)
+  )
+  found = embedding_scores.score_videos(embedded, other_kinds=others)
   assert len(found["alignment"]) == len(test) == 5
-  embedded = embedded_videos.embed_videos(embed, store, test, [0, 1])
   expected = [alignment.same_demonstration_error(video.embeddings) for video in embedded]
   np.testing.assert_array_equal(found["alignment"], expected)
   assert "kind_recall_1" in found and "success_auroc_tracking" in found

@@ -60,7 +60,7 @@ def test_an_attempt_like_the_demonstration_earns_more_than_one_backwards_or_at_r
   found = reward_audit.audit(curve(0, 1, 2, 3), curve(0, 3 / 2, 3))
   assert found.goal_progress == pytest.approx(1.0)
   assert found.tracking > found.tracking_frozen > found.tracking_reversed
-  assert (found.goal_start, found.goal_end) == (-3.0, 0.0)
+  assert found.goal_end == 0.0
   # The demonstration is stretched to frames 0, 1.5, 1.5, 3.
   assert found.tracking == pytest.approx(-(0 + 0.5 + 0.5 + 0) / 4)
   assert found.tracking_reversed == pytest.approx(-(3 + 0.5 + 0.5 + 3) / 4)
