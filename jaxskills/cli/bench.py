@@ -11,13 +11,13 @@ import json
 import math
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxskills.cli import catalog
 from jaxskills.cli.arguments import positive
-from jaxskills.cli.figures import format_figure
+from jaxskills.cli.figures import table
 from jaxskills.config import apply_overrides
 from jaxskills.disk import write_atomically
 from jaxskills.errors import UserError
@@ -99,29 +99,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"jaxskills: the benchmark failed: {'; '.join(faults)}", file=sys.stderr)
     return 1
   return 0
-
-
-def table(
-  rows: Sequence[Mapping[str, Any]],
-  columns: Mapping[str, str] = _COLUMNS,
-  show: Callable[[Any], str] = format_figure,
-) -> list[str]:
-  """Aligned lines, one a row, under headings.
-
-  Args:
-    rows: what to show.
-    columns: from heading to key; `-` stands where a row has no such key, or None.
-    show: of a value.
-  """
-  cells = [list(columns)]
-  for row in rows:
-    values = [row.get(key) for key in columns.values()]
-    cells.append(["-" if value is None else show(value) for value in values])
-  widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
-  return [
-    "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-    for line in cells
-  ]
 
 
 def _measure_robot(benchmark: Any, args: argparse.Namespace) -> dict[str, Any]:

@@ -25,6 +25,9 @@ class Experiment(Protocol):
 
   Attributes:
     PRESETS: a one-line description of every preset, a literal; the first is the default.
+
+  One with too many figures to print has a function `table` from its summary's `metrics` to rows,
+  `{heading: text}` each, that are printed in their place.
   """
 
   PRESETS: Mapping[str, str]

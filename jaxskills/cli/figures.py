@@ -1,6 +1,6 @@
-"""Named figures as aligned lines of text."""
+"""Named figures and tables of them as aligned lines of text."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxskills.config import flatten
@@ -19,3 +19,26 @@ def format_figure(value: Any) -> str:
   if value is None:
     return "-"
   return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def table(
+  rows: Sequence[Mapping[str, Any]],
+  columns: Mapping[str, str],
+  show: Callable[[Any], str] = format_figure,
+) -> list[str]:
+  """Aligned lines, one a row, under headings.
+
+  Args:
+    rows: what to show.
+    columns: from heading to key; `-` stands where a row has no such key, or None.
+    show: of a value.
+  """
+  cells = [list(columns)]
+  for row in rows:
+    values = [row.get(key) for key in columns.values()]
+    cells.append(["-" if value is None else show(value) for value in values])
+  widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
+  return [
+    "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    for line in cells
+  ]

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from jaxskills.cli import catalog
-from jaxskills.cli.figures import print_figures
+from jaxskills.cli.figures import print_figures, table
 from jaxskills.config import apply_overrides
 
 
@@ -42,7 +42,12 @@ def run(args: argparse.Namespace) -> int:
   experiment = catalog.load_experiment(entry)
   config = apply_overrides(experiment.get_config(preset), args.overrides)
   summary = experiment.train(config, workdir, preset=preset, overwrite=args.overwrite)
-  print_figures(summary.get("metrics", {}))
+  metrics = summary.get("metrics", {})
+  if rows := experiment.table(metrics) if hasattr(experiment, "table") else []:
+    print(*table(rows, {head: head for head in rows[0]}), sep="\n")
+    print(f"figures  {workdir / 'summary.json'}")
+  else:
+    print_figures(metrics)
   if (report := workdir / "report" / "index.html").exists():
     print(f"report  {report}")
   return 0

@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 from jaxskills.benchmarks import agreement
-from jaxskills.cli import bench, catalog
+from jaxskills.cli import catalog, figures
 from jaxskills.cli.main import main
 from jaxskills.physics import agreement as physics
 from jaxskills.physics.agreement import HORIZONS
@@ -78,4 +78,4 @@ def test_what_is_out_of_tolerance_fails_the_benchmark(target, monkeypatch, capsy
 def test_it_covers_every_environment_that_the_robots_benchmark_measures():
   robots = [name for name, entry in catalog.benchmarks().items() if entry.module == "robots"]
   assert sorted(agreement.ENVIRONMENTS) == robots
-  assert bench.table([{"within": True}], {"within": "within"}) == ["within", "True"]
+  assert figures.table([{"within": True}], {"within": "within"}) == ["within", "True"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxskills.benchmarks import deploy as benchmark
-from jaxskills.cli import bench, catalog
+from jaxskills.cli import catalog, figures
 from jaxskills.deploy import latency, network, safety
 from jaxskills.deploy.latency import Latency
 
@@ -22,7 +22,7 @@ def result():
 
 def test_it_is_found_and_its_table_can_be_printed(result):
   assert catalog.benchmarks()["deploy"].module == "deploy"
-  lines = bench.table(result["rows"], benchmark.COLUMNS)
+  lines = figures.table(result["rows"], benchmark.COLUMNS)
   assert lines[0].split()[0] == "name" and len(lines) == 1 + len(result["rows"])
   json.dumps(result, allow_nan=False)
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from jaxskills.cli import bench, catalog
+from jaxskills.cli import catalog, figures
 from jaxskills.cli.main import main
 
 WALKERS = '''
@@ -187,5 +187,5 @@ def test_targets_that_are_computed_are_refused_with_the_files_name(walkers):
 
 
 def test_a_table_shows_a_dash_for_what_is_not_there():
-  lines = bench.table([{"a": 1, "b": None}, {"a": 22}], {"A": "a", "B": "b"})
+  lines = figures.table([{"a": 1, "b": None}, {"a": 22}], {"A": "a", "B": "b"})
   assert [line.split() for line in lines] == [["A", "B"], ["1", "-"], ["22", "-"]]

@@ -133,3 +133,15 @@ def test_export_names_the_extra_that_is_missing(folder, capsys, monkeypatch):
   monkeypatch.setitem(sys.modules, module.__name__, module)
   assert main(["export", "w", "--out=bundle"]) == 2
   assert "package onnx is missing; run: pip install 'jaxskills[export]'" in capsys.readouterr().err
+
+
+def test_a_table_stands_in_the_place_of_too_many_figures(folder, capsys):
+  module = folder / "experiments" / "fake" / "tiny.py"
+  module.write_text(
+    module.read_text()
+    + 'def table(metrics):\n  return [{"Model": "SAC", "rate": str(metrics["success_rate"])}]\n'
+  )
+  assert main(["train", "fake/tiny"]) == 0
+  shown = capsys.readouterr().out
+  assert "Model  rate\nSAC    0.1\n" in shown
+  assert "baselines" not in shown and "summary.json" in shown
