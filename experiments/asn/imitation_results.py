@@ -106,6 +106,13 @@ def write_report(folder: Workdir) -> Path:
   return imitation_report.write_report(folder.path)
 
 
+def written(figure: Mapping[str, Any]) -> str:
+  """`0.87 [0.79, 0.95]` of a figure from `evaluate`; without bounds where they are unknown."""
+  if figure["low"] is None or figure["high"] is None:
+    return f"{figure['mean']:.2f}"
+  return f"{figure['mean']:.2f} [{figure['low']:.2f}, {figure['high']:.2f}]"
+
+
 def _figure(values: np.ndarray, interval: Any) -> dict[str, Any]:
   low, high = (float(bound) for bound in interval)
   return {

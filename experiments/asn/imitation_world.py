@@ -55,8 +55,9 @@ class Scenery(NamedTuple):
     engine: of its scene.
     camera: the agent's, one view.
     frames: the demonstration as its own camera saw it, one a control step.
-    pairs: instants of other demonstrations as the agent's and the demonstration's camera see them:
-      what two views of one instant are apart is the unit of distances.
+    pairs: instants of other tasks, those that the embedding learned from, as the agent's and the
+      demonstration's camera see them: what two views of one instant are apart is the unit of
+      distances. Of the task itself there is one video.
   """
 
   demonstration: Demonstration
@@ -91,8 +92,9 @@ def make_scenery(config: ConfigDict) -> Scenery:
   given = _demonstrate(config, config.demonstration.seed)
   views, model = (config.views.agent, config.views.demonstration), make_model(given.scene)
   pairs = []
-  for number in range(1, config.calibration.videos + 1):
-    other = _demonstrate(config, config.demonstration.seed + number)
+  for number in range(config.calibration.videos):
+    task = config.embedding.train[number % len(config.embedding.train)]
+    other = demonstrate(task, config.demonstration.seed + number)
     instants = other.qpos[:: config.calibration.stride]
     pairs.append(film_states(config, make_model(other.scene), views, instants))
   simulated, worlds = make_model(given.scene, looks=False), config.num_seeds * config.rl.worlds
