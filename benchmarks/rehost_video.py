@@ -26,7 +26,7 @@ from jaxskills.networks.mlp import LEAK
 from jaxskills.types import Params
 
 DRAWS = 6
-"""Uniform numbers that an image needs: size of the crop, its place down and right, three colours."""
+"""Uniform numbers that an image needs: a crop's size, its place down and right, three colours."""
 
 
 def augment(
@@ -159,7 +159,7 @@ class TcnTrainer:
     self.optimizer = torch.optim.Adam(self.model.parameters(), learning_rate, fused=True)
 
   def update(self, frames: Tensor, noise: tuple[Tensor, Tensor] | None = None) -> dict[str, Tensor]:
-    """One step on uint8 `[video, time, view, rows, columns, 3]`; `noise` is what `augment` takes."""
+    """One step on uint8 `[video, time, view, rows, columns, 3]`; `noise` is for `augment`."""
     pictures = augment(frames, self.augmentation, *(noise or ()))
     loss = lifted(self.model(pictures).reshape(*frames.shape[:3], -1))
     self.optimizer.zero_grad()

@@ -37,7 +37,6 @@ from jaxskills.data.video_store import SPLITS, VideoStore, make_index
 from jaxskills.data.video_writer import StoreWriter
 from jaxskills.experiments.asn import blocks, methods, stages
 from jaxskills.physics import processor
-from jaxskills.training.run_state import Stage
 
 METHOD, TASKS = "tcn_lifted", "AB"
 PEER = "PyTorch re-host"

@@ -70,6 +70,17 @@ def test_large_activations_stay_finite():
   assert np.all(np.isfinite(gradient(features)))
 
 
+@pytest.mark.parametrize("learns", [False, True])
+def test_a_layer_begins_at_its_temperature(learns):
+  features = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 5, 3)), jnp.float32)
+  module = layer.SpatialSoftmax(temperature=0.3, learn_temperature=learns)
+  variables = module.init(jax.random.key(0), features)
+  assert bool(jax.tree.leaves(variables)) == learns
+  np.testing.assert_allclose(
+    module.apply(variables, features), spatial_softmax(features, 0.3), atol=1e-5
+  )
+
+
 def test_a_learned_temperature_begins_at_one_and_has_a_gradient():
   features = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 5, 3)), jnp.float32)
   module = layer.SpatialSoftmax(learn_temperature=True)
