@@ -103,7 +103,8 @@ def rewards(report: Report) -> str:
     "Otherwise it rewards other executions, successes and fakes, with other objects and places. "
     "Growth is Spearman's correlation with time. Success above fake is the area under the ROC "
     "curve: the chance that a success scores above a fake, by its last frame's distance to the "
-    "goal frame or by its mean distance to the demonstration's frames."
+    "goal frame or by its mean distance to the demonstration's frames. Demonstrations of a task "
+    "reward the same executions, and are one value together."
   )
   return _tables(report, "rewards", caption)
 

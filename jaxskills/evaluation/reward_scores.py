@@ -51,21 +51,26 @@ def own_scores(videos: Sequence[EmbeddedVideo]) -> dict[str, np.ndarray]:
 def other_scores(
   videos: Sequence[EmbeddedVideo], demonstrations: int = 4, seed: int = 0
 ) -> dict[str, np.ndarray]:
-  """Demonstrations reward the other videos of their task: one value per demonstration.
+  """Demonstrations reward the other videos of their task: one value per task.
 
   The area under the ROC curve is taken within one demonstration and one pair of views, since
-  distances to different goals do not share a scale, and averaged over pairs of views.
+  distances to different goals do not share a scale, and averaged over pairs of views and over
+  demonstrations. These are no independent values: all demonstrations of a task rank the same
+  attempts, but for themselves. An interval of one task is hence over seeds of training alone, and
+  does not tell what other attempts would show.
   """
   rng = np.random.default_rng(seed)
   found: dict[str, list[float]] = {}
   for task in sorted({video.task for video in videos}):
     own = [video for video in videos if video.task == task]
     good = [index for index, video in enumerate(own) if video.is_success]
-    for index in rng.permutation(good)[:demonstrations] if good else ():
-      others = [video for at, video in enumerate(own) if at != index]
-      values = [_others_of(own[index], others, a, b) for a, b in _views(own[index])]
-      for name in values[0] if values else ():
-        found.setdefault(name, []).append(float(np.mean([value[name] for value in values])))
+    values = [
+      _others_of(own[index], [video for at, video in enumerate(own) if at != index], a, b)
+      for index in (rng.permutation(good)[:demonstrations] if good else ())
+      for a, b in _views(own[index])
+    ]
+    for name in values[0] if values else ():
+      found.setdefault(name, []).append(float(np.mean([value[name] for value in values])))
   return {name: np.array(values) for name, values in found.items()}
 
 

@@ -1,5 +1,7 @@
 """Audits of rewards whose answer is known."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -69,7 +71,7 @@ def test_an_attempt_like_the_demonstration_earns_more_than_one_backwards_or_at_r
 
 def test_an_embedding_of_progress_passes_every_audit():
   found = reward_scores.reward_scores(fake_videos.videos(6, fakes=4, noise=0.005))
-  assert found["reward_progress"].shape == (6,) and found["success_auroc_goal"].shape == (4,)
+  assert found["reward_progress"].shape == (6,) and found["success_auroc_goal"].shape == (1,)
   assert found["reward_progress"].min() > 0.9
   assert found["reward_progress_across"].min() > 0.9
   assert found["success_auroc_goal"].min() == 1.0
@@ -88,6 +90,33 @@ def test_an_embedding_of_nothing_passes_none():
   for name in ("reward_over_reversed", "reward_over_frozen"):
     np.testing.assert_array_equal(found[name], 0.5)
   np.testing.assert_array_equal(found["reward_progress"], 0.0)
+
+
+def of_task(task, videos):
+  return [video._replace(task=task) for video in videos]
+
+
+def test_demonstrations_that_reward_the_same_attempts_are_one_value_of_their_task():
+  first = fake_videos.videos(5, fakes=3, noise=0.3)
+  second = of_task("B", fake_videos.videos(4, fakes=2, noise=0.3, seed=1))
+  apart = [reward_scores.other_scores(some, demonstrations=9) for some in (first, second)]
+  both = reward_scores.other_scores([*second, *first], demonstrations=9)
+  assert set(both) == {"reward_progress_across", "success_auroc_goal", "success_auroc_tracking"}
+  for name, values in both.items():
+    np.testing.assert_allclose(values, [found[name][0] for found in apart], err_msg=name)
+
+
+def test_a_tasks_value_is_the_mean_over_its_demonstrations_and_pairs_of_views():
+  videos = fake_videos.videos(3, fakes=2, noise=0.3)
+  areas = []
+  for index, a, b in itertools.product(range(3), (0, 1), (0, 1)):
+    if a != b:
+      end = videos[index].embeddings[-1, a]
+      rewards = [-np.linalg.norm(video.embeddings[-1, b] - end) for video in videos]
+      good = [rewards[other] for other in range(3) if other != index]
+      areas.append(np.mean([one > fake for one in good for fake in rewards[3:]]))
+  found = reward_scores.other_scores(videos)["success_auroc_goal"]
+  assert 0.0 < np.std(areas) and found == pytest.approx([np.mean(areas)])
 
 
 def test_without_fakes_success_is_not_told_apart():
