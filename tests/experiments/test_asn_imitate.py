@@ -2,15 +2,22 @@
 
 import contextlib
 import json
+from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxskills.cli import catalog
 from jaxskills.errors import UserError
 from jaxskills.experiments.asn import imitate, imitation_eyes
-from jaxskills.experiments.asn.imitation_world import make_arena, make_scenery, make_sights
+from jaxskills.experiments.asn.imitation_world import (
+  make_arena,
+  make_scenery,
+  make_sights,
+  make_world,
+)
 
 
 def miniature():
@@ -77,6 +84,11 @@ def scenery():
   made.camera.close()
 
 
+@pytest.fixture(scope="module")
+def eyes():
+  return imitation_eyes.load_eyes(miniature())
+
+
 def test_demonstration_and_agent_are_seen_by_different_cameras(scenery):
   config = miniature()
   assert config.views.agent != config.views.demonstration
@@ -85,16 +97,40 @@ def test_demonstration_and_agent_are_seen_by_different_cameras(scenery):
   assert np.abs(own.astype(int) - scenery.frames[0]).mean() > 5.0
 
 
-def test_every_reward_compares_in_units_of_what_two_views_are_apart(scenery):
+@pytest.mark.parametrize(("reward", "size"), [("embedding", 32), ("pixels", 768)])
+def test_rewards_of_pictures_are_in_units_of_what_two_views_are_apart(scenery, eyes, reward, size):
   config = miniature()
-  eyes, arena = imitation_eyes.load_eyes(config), make_arena(config, scenery)
-  sizes = {"embedding": 32, "pixels": 768, "object_state": 6}
-  for reward, size in sizes.items():
-    sights = make_sights(scenery, eyes, arena, reward)
-    assert sights.demonstration.shape == (2, len(scenery.frames), size)
-    assert (np.asarray(sights.unit) > 0.0).all()
+  arena = make_arena(config, scenery)
+  sights = make_sights(scenery, eyes, arena, reward)
+  assert sights.demonstration.shape == (2, len(scenery.frames), size)
+  shown = scenery._replace(camera=SimpleNamespace(render=lambda picture: picture[None]))
+  for seed in range(2):
+    sight = jax.tree.map(lambda leaf, seed=seed: leaf[seed], sights)
+    world = make_world(config, shown, arena, eyes.embed, sight, reward)
+
+    def look(picture, world=world):  # at a picture in place of a state
+      return world._look(SimpleNamespace(physics=SimpleNamespace(qpos=picture)))[reward]
+
+    ours, theirs, demonstrated = (
+      jax.vmap(look)(jnp.asarray(pictures))
+      for pictures in (scenery.pairs[:, 0], scenery.pairs[:, 1], scenery.frames)
+    )
+    assert np.median(np.linalg.norm(ours - theirs, axis=-1)) == pytest.approx(1.0, rel=1e-3)
+    np.testing.assert_allclose(demonstrated, sight.demonstration, rtol=1e-3, atol=1e-3)
   seeds = jax.tree.leaves(eyes.params)
   assert any(np.abs(leaf[0] - leaf[1]).max() > 0.0 for leaf in seeds)  # each its own eyes
+
+
+def test_the_reward_of_true_states_compares_places_in_the_same_unit(scenery, eyes):
+  config = miniature()
+  config.starts.update(anywhere=0.0, joint=0.0, object=0.0)
+  arena = make_arena(config, scenery)
+  sights = make_sights(scenery, eyes, arena, "object_state")
+  assert sights.demonstration.shape == (2, len(scenery.frames), 6)
+  sight = jax.tree.map(lambda leaf: leaf[0], sights)
+  world = make_world(config, scenery, arena, eyes.embed, sight, "object_state")
+  seen = world.reset(jax.random.key(0)).info["features"]["objects"]
+  np.testing.assert_allclose(seen, sight.demonstration[0], atol=0.05)  # 2.5 mm
 
 
 @pytest.mark.parametrize(

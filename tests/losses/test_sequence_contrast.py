@@ -87,11 +87,20 @@ def test_sequences_of_different_lengths_and_uneven_instants_can_be_walked():
   np.testing.assert_allclose(value, expected, rtol=1e-4)
 
 
-def test_aligned_views_cost_less_than_reversed_instants_of_a_curve():
+def curve():
   angle = np.linspace(0, 2.5, TIMES)
-  curve = np.stack([np.cos(angle), np.sin(angle), angle], axis=1)
-  aligned = np.stack([curve, curve], axis=1).astype(np.float32)
+  return np.stack([np.cos(angle), np.sin(angle), angle], axis=1).astype(np.float32)
+
+
+def test_two_views_of_a_curve_cost_less_than_noise():
+  aligned = np.stack([curve(), curve()], axis=1)
   assert float(cycle(aligned)[0]) < float(cycle(np.asarray(drawn(3)))[0])
+
+
+def test_nothing_says_that_views_are_synchronous():
+  # Walks come home through the other view, in whatever order its instants are.
+  aligned, backwards = (np.stack([curve(), curve()[::step]], axis=1) for step in (1, -1))
+  np.testing.assert_allclose(cycle(backwards)[0], cycle(aligned)[0], rtol=1e-5)
 
 
 def test_gradients_are_the_slopes_of_the_values():
