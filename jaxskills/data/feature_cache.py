@@ -1,4 +1,4 @@
-"""What a frozen trunk makes of every frame of a video store, computed once and kept on disk.
+"""What a frozen trunk makes of the frames of a video store, computed once and kept on disk.
 
 Feature maps are large: Inception's are 700 kB a frame as float16, more than twice its 299x299
 pixels. A head trained on them costs no forward pass of the trunk, but cannot augment pictures. A
@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from jaxskills.data.frozen_trunk import FrozenTrunk
 from jaxskills.data.rows_file import RowsFile
-from jaxskills.data.video_store import VideoStore
+from jaxskills.data.video_store import VideoIndex, VideoStore
 from jaxskills.errors import UserError
 
 FEATURES, MANIFEST, UNFINISHED = "features.npy", "manifest.json", "cache.unfinished.json"
@@ -34,15 +34,51 @@ class FeatureCache(NamedTuple):
 
   Attributes:
     features: float16 `[frame, view, rows, columns, channels]`, a read-only memory map.
-    fingerprint: sha256 of the store's fingerprint and the trunk's identity.
+    fingerprint: sha256 of the store's fingerprint, what was chosen of it, and the trunk's identity.
+    videos: numbers in the store of those that are here, one after the other.
+    views: names of the cameras, in the order of the axis `view`.
   """
 
   features: np.ndarray
   fingerprint: str
+  videos: np.ndarray
+  views: tuple[str, ...]
 
   def as_store(self, store: VideoStore) -> VideoStore:
-    """The store with features in place of frames, for everything that only picks and copies."""
-    return dataclasses.replace(store, frames=self.features, fingerprint=self.fingerprint)
+    """What is here as a store, features in place of frames, for all that only picks and copies.
+
+    It has no labels: those are for evaluation, which looks at frames.
+    """
+    index = VideoIndex(*(column[self.videos] for column in store.index))
+    return dataclasses.replace(
+      store,
+      frames=self.features,
+      index=index._replace(start=np.cumsum(index.length, dtype=np.int64) - index.length),
+      views=self.views,
+      names=tuple(store.names[video] for video in self.videos),
+      labels={},
+      fingerprint=self.fingerprint,
+    )
+
+
+class _Chosen(NamedTuple):
+  """A part of a store, and where it lies in a cache."""
+
+  store: VideoStore
+  videos: np.ndarray
+  cameras: list[int]
+  start: np.ndarray
+  """Row of the first frame of each video in the cache, and behind them the number of rows."""
+
+  @property
+  def names(self) -> tuple[str, ...]:
+    """Of the videos."""
+    return tuple(self.store.names[video] for video in self.videos)
+
+  @property
+  def views(self) -> tuple[str, ...]:
+    """Names of the cameras."""
+    return tuple(self.store.views[camera] for camera in self.cameras)
 
 
 def cache_features(
@@ -50,6 +86,8 @@ def cache_features(
   trunk: FrozenTrunk,
   directory: str | Path,
   *,
+  videos: np.ndarray | None = None,
+  views: Sequence[str] | None = None,
   batch: int = 32,
   verify: bool = False,
   say: Callable[[str], None] = lambda line: None,
@@ -58,48 +96,66 @@ def cache_features(
 
   Args:
     store: the videos.
-    trunk: what to apply to every frame of every view.
+    trunk: what to apply to every frame.
     directory: the parent of caches; this one lies in a folder of its own, named by `fingerprint`.
+    videos: numbers as `VideoStore.select` gives them; all if None.
+    views: names of cameras; all if None.
     batch: pictures of one forward pass.
     verify: whether to read and check what is there already.
     say: is told the size before anything is computed, and each finished video.
 
   Raises:
-    ValueError: if `batch` is less than one, or a feature is too large for float16.
+    ValueError: if `batch` is less than one, no video or an unknown view is chosen, or a feature is
+      too large for float16.
     UserError: if the disk has not enough room, saying how much is needed, or a file is damaged.
   """
   if batch < 1:
     raise ValueError(f"batch must be 1 or more, not {batch}")
-  fingerprint = fingerprint_of(store, trunk)
+  chosen = _choose(store, videos, views)
+  fingerprint = _fingerprint(chosen, trunk)
   folder = Path(directory) / fingerprint[:16]
-  shape = _shape(store, trunk, batch)
+  shape = _shape(chosen, trunk, batch)
   try:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / MANIFEST).exists():
-      _compute(store, trunk, folder, fingerprint, shape, batch, say)
+      _compute(chosen, trunk, folder, fingerprint, shape, batch, say)
   except OSError as error:
     reason = error.strerror or str(error)
     raise UserError(f"cannot write features to {folder} ({reason}); make room there.") from error
-  cache = _open(folder, fingerprint, shape)
+  cache = FeatureCache(_open(folder, fingerprint, shape), fingerprint, chosen.videos, chosen.views)
   if verify:
-    _verify(store, cache, folder)
+    _verify(chosen, cache, folder)
   return cache
 
 
-def fingerprint_of(store: VideoStore, trunk: FrozenTrunk) -> str:
+def _choose(store: VideoStore, videos: np.ndarray | None, views: Sequence[str] | None) -> _Chosen:
+  numbers = np.arange(len(store.names)) if videos is None else np.asarray(videos)
+  names = store.views if views is None else tuple(views)
+  if not len(numbers) or not set(names) <= set(store.views):
+    raise ValueError(f"no features of {len(numbers)} videos from views {', '.join(names)}")
+  start = np.concatenate([[0], np.cumsum(store.index.length[numbers], dtype=np.int64)])
+  return _Chosen(store, numbers, [store.views.index(name) for name in names], start)
+
+
+def _fingerprint(chosen: _Chosen, trunk: FrozenTrunk) -> str:
   """The sha256 that tells these features from any others."""
-  told = {"format": FORMAT, "videos": store.fingerprint, "trunk": dict(trunk.identity)}
+  told = {
+    "format": FORMAT,
+    "videos": chosen.store.fingerprint,
+    "chosen": [chosen.videos.tolist(), chosen.cameras],
+    "trunk": dict(trunk.identity),
+  }
   return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def _shape(store: VideoStore, trunk: FrozenTrunk, batch: int) -> tuple[int, ...]:
-  frames, views, *picture = store.frames.shape
-  example = jax.ShapeDtypeStruct((batch, *picture), np.uint8)
-  return frames, views, *jax.eval_shape(trunk.features, example).shape[1:]
+def _shape(chosen: _Chosen, trunk: FrozenTrunk, batch: int) -> tuple[int, ...]:
+  example = jax.ShapeDtypeStruct((batch, *chosen.store.frames.shape[2:]), np.uint8)
+  of_picture = jax.eval_shape(trunk.features, example).shape[1:]
+  return int(chosen.start[-1]), len(chosen.cameras), *of_picture
 
 
 def _compute(
-  store: VideoStore,
+  chosen: _Chosen,
   trunk: FrozenTrunk,
   folder: Path,
   fingerprint: str,
@@ -115,20 +171,21 @@ def _compute(
   file = RowsFile(folder / FEATURES, np.dtype(np.float16), shape)
   if file.is_new:
     hashes = {}
-  features = jax.jit(trunk.features)
+  features, total = jax.jit(trunk.features), len(chosen.videos)
   try:
-    for video, name in enumerate(store.names):
+    for number, name in enumerate(chosen.names):
       if name in hashes:
         continue
-      rows = store.rows_of(video)
+      rows, place = chosen.store.rows_of(int(chosen.videos[number])), int(chosen.start[number])
       digest = hashlib.sha256()
       for start in range(rows.start, rows.stop, batch):
-        pictures = store.frames[start : min(start + batch, rows.stop)]
-        digest.update(file.write(start, _apply(features, pictures, batch)))
+        pictures = chosen.store.frames[start : min(start + batch, rows.stop)][:, chosen.cameras]
+        values = _apply(features, pictures, batch)
+        digest.update(file.write(place + start - rows.start, values))
       file.sync()
       hashes[name] = digest.hexdigest()
       _note(folder / UNFINISHED, fingerprint, hashes)
-      say(f"features of {name} ({video + 1} of {len(store.names)} videos)")
+      say(f"features of {name} ({number + 1} of {total} videos)")
   finally:
     file.close()
   _note(folder / MANIFEST, fingerprint, hashes)
@@ -177,11 +234,11 @@ def _read(path: Path, fingerprint: str) -> dict[str, str]:
     raise UserError(f"{path} is damaged; delete {path.parent}.") from error
 
 
-def _verify(store: VideoStore, cache: FeatureCache, folder: Path) -> None:
+def _verify(chosen: _Chosen, cache: FeatureCache, folder: Path) -> None:
   hashes = _read(folder / MANIFEST, cache.fingerprint)
-  for video, name in enumerate(store.names):
-    digest, rows = hashlib.sha256(), store.rows_of(video)
-    for row in range(rows.start, rows.stop):
+  for number, name in enumerate(chosen.names):
+    digest = hashlib.sha256()
+    for row in range(int(chosen.start[number]), int(chosen.start[number + 1])):
       digest.update(np.ascontiguousarray(cache.features[row]).data)
     if digest.hexdigest() != hashes.get(name):
       raise UserError(f"{folder / FEATURES} is damaged in video {name}; delete {folder}.")
@@ -193,7 +250,7 @@ def _note(path: Path, fingerprint: str, hashes: Mapping[str, str]) -> None:
   temporary.replace(path)
 
 
-def _open(folder: Path, fingerprint: str, shape: tuple[int, ...]) -> FeatureCache:
+def _open(folder: Path, fingerprint: str, shape: tuple[int, ...]) -> np.ndarray:
   _read(folder / MANIFEST, fingerprint)
   path = folder / FEATURES
   try:
@@ -202,4 +259,4 @@ def _open(folder: Path, fingerprint: str, shape: tuple[int, ...]) -> FeatureCach
     raise UserError(f"{path} is missing or cut short; delete {folder}.") from error
   if features.dtype != np.float16 or features.shape != shape:
     raise UserError(f"{path} holds {features.dtype}{features.shape}; delete {folder}.")
-  return FeatureCache(features, fingerprint)
+  return features

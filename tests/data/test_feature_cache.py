@@ -47,7 +47,23 @@ def test_features_take_the_place_of_frames_where_batches_are_picked(store, tmp_p
   frame, view = np.array([3, 50]), np.array([2, 0])
   picks = Picks(np.zeros(2, int), frame, view, np.zeros(2))
   np.testing.assert_array_equal(gather(swapped.frames, picks), cache.features[frame, view])
-  assert swapped.fingerprint != store.fingerprint and swapped.index is store.index
+  assert swapped.fingerprint != store.fingerprint and swapped.names == store.names
+
+
+def test_only_the_videos_and_views_asked_for_are_computed(store, tmp_path):
+  whole = cache_features(store, TRUNK, tmp_path)
+  part = cache_features(
+    store, TRUNK, tmp_path, videos=np.array([1, 3]), views=("high", "front"), verify=True
+  )
+  expected = [whole.features[store.rows_of(video)][:, [2, 0]] for video in (1, 3)]
+  np.testing.assert_array_equal(part.features, np.concatenate(expected))
+  swapped = part.as_store(store)
+  assert swapped.names == ("b", "d") and swapped.views == ("high", "front")
+  assert swapped.select(tasks=["push"], success=False).tolist() == [1]
+  np.testing.assert_array_equal(swapped.frames[swapped.rows_of(1)], expected[1])
+  assert part.fingerprint != whole.fingerprint
+  with pytest.raises(ValueError, match="0 videos"):
+    cache_features(store, TRUNK, tmp_path, videos=np.array([], int))
 
 
 def test_a_run_that_was_cut_goes_on_with_the_videos_that_are_missing(store, tmp_path):
