@@ -1,4 +1,7 @@
-"""Weights of Keras and torchvision under our names, against what Keras and PyTorch compute."""
+"""Weights of Keras and torchvision under our names, against what Keras and PyTorch compute.
+
+Where torchvision is missing, its network is one of our own from its names and its definition.
+"""
 
 import os
 import subprocess
@@ -86,6 +89,59 @@ def test_names_and_axes_of_torchvision_come_back(state, tmp_path, suffix):
   weights = load_image_weights(path, "inception")
   jax.tree.map(np.testing.assert_array_equal, weights.variables, small_inception())
   assert (weights.counts_padding, weights.normalization) == (True, "signed")
+
+
+def definition(state: dict[str, np.ndarray], pictures: np.ndarray) -> jax.Array:
+  """Torchvision's Inception-v3 up to Mixed_5d by XLA's own convolutions, channels first."""
+
+  def unit(value, name: str, stride: int = 1, padding: int = 0):
+    around = [(padding, padding)] * 2
+    value = jax.lax.conv_general_dilated(
+      value, state[f"{name}.conv.weight"], (stride, stride), around
+    )
+    names = ("weight", "bias", "running_mean", "running_var")
+    scale, bias, mean, var = (state[f"{name}.bn.{entry}"][:, None, None] for entry in names)
+    return jax.nn.relu((value - mean) / np.sqrt(var + 1e-3) * scale + bias)
+
+  def pool(value, first, reduce, stride: int, padding: int):
+    around = [(0, 0), (0, 0), (padding, padding), (padding, padding)]
+    window, strides = (1, 1, 3, 3), (1, 1, stride, stride)
+    return jax.lax.reduce_window(value, first, reduce, window, strides, around)
+
+  value = unit(pictures.transpose(0, 3, 1, 2), "Conv2d_1a_3x3", stride=2)
+  value = unit(unit(value, "Conv2d_2a_3x3"), "Conv2d_2b_3x3", padding=1)
+  value = pool(value, -np.inf, jax.lax.max, 2, 0)
+  value = unit(unit(value, "Conv2d_3b_1x1"), "Conv2d_4a_3x3")
+  value = pool(value, -np.inf, jax.lax.max, 2, 0)
+  for name in ("Mixed_5b", "Mixed_5c", "Mixed_5d"):
+    five = unit(unit(value, f"{name}.branch5x5_1"), f"{name}.branch5x5_2", padding=2)
+    three = unit(unit(value, f"{name}.branch3x3dbl_1"), f"{name}.branch3x3dbl_2", padding=1)
+    three = unit(three, f"{name}.branch3x3dbl_3", padding=1)
+    mean = pool(value, 0.0, jax.lax.add, 1, 1) / 9  # counts the padding
+    parts = [unit(value, f"{name}.branch1x1"), five, three, unit(mean, f"{name}.branch_pool")]
+    value = jax.numpy.concatenate(parts, axis=1)
+  return value.transpose(0, 2, 3, 1)
+
+
+def test_features_are_those_of_the_definition_with_names_and_pooling_of_torchvision(tmp_path):
+  random, variables = np.random.default_rng(0), small_inception()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(variables["params"]):
+    if path[-1].key == "kernel":
+      leaf[:] = random.normal(size=leaf.shape, scale=np.sqrt(2 / np.prod(leaf.shape[:3])))
+  state = inception_state(variables)
+  np.savez(tmp_path / "weights.npz", **state)
+  weights = load_image_weights(tmp_path / "weights.npz", "inception")
+  pictures = random.uniform(-1, 1, (2, 61, 48, 3)).astype(np.float32)
+  expected = jax.jit(lambda x: definition(state, x))(pictures)
+  features = jax.jit(InceptionTrunk(weights.counts_padding, form="lax").apply)(
+    weights.variables, pictures
+  )
+  assert np.std(expected) > 0.1
+  np.testing.assert_allclose(features, expected, **CLOSE)
+  other = jax.jit(InceptionTrunk(counts_padding=False, form="lax").apply)(
+    weights.variables, pictures
+  )
+  assert np.max(np.abs(other - expected)) > 0.01
 
 
 def torchvision_or_skip():
