@@ -13,19 +13,27 @@ and with the baselines beside them, not with the papers'.
 demonstrations of each task and all rows and columns of the papers' tables, with the small network
 unless `--config.embedder.backbone=inception` (from random weights; the papers' begin with
 ImageNet's) and larger pictures are asked for.
+
+Your own films take the place of ours by `--config.data.store`, the folder that `jaxskills data
+import` wrote; then `columns`, `data.views` and `data.unseen_view` name its tasks and views.
+`--config.embedder.weights` begins with a file of published ImageNet weights, and `cache` computes
+what they make of each frame once: fast, but no picture is augmented then.
 """
 
+import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxskills.config import describe_run, nearest, restore
+from jaxskills.config import describe_run, restore
 from jaxskills.data import render
-from jaxskills.data.video_store import VideoStore
+from jaxskills.data.video_store import VideoStore, open_store
 from jaxskills.data_builders import registry
 from jaxskills.errors import UserError
-from jaxskills.experiments.asn import methods, results, stages
+from jaxskills.evaluation import embedding_table
+from jaxskills.experiments.asn import checks, methods, results, stages
 from jaxskills.training import loop, summary
 from jaxskills.training.progress import ProgressReport
 from jaxskills.training.workdir import Workdir, open_workdir, read_config
@@ -55,15 +63,18 @@ def get_config(preset: str = "quick") -> ConfigDict:
       "data": {
         "preset": "quick",
         "directory": "",
+        "store": "",  # a folder of imported films, whose pictures have their own size
         "rows": 64,
         "columns": 64,
         "views": ("front", "left", "right"),
-        "unseen_view": "high",
+        "unseen_view": "high",  # "" for none
       },
       "embedder": {
         "embedding_dim": 32,
         "backbone": "small",
+        "weights": "",  # a file of Keras or torchvision, of resnet18 or inception
         "freeze_trunk": False,
+        "cache": False,  # of a frozen trunk's features, not augmented
         "bn_mode": "frozen",
         "channels": (16, 32, 64),
         "strides": (2, 2, 1),
@@ -79,9 +90,16 @@ def get_config(preset: str = "quick") -> ConfigDict:
         "eval_area": 1.0,
         "normalization": "signed",
       },
-      "pairs": {"videos": 2, "times": 8, "margin_seconds": 0.5, "views_per": "video"},
+      "pairs": {
+        "videos": 2,
+        "times": 8,
+        "margin_seconds": 0.5,
+        "views_per": "video",
+        # Whether instants of other videos are negatives too.
+        "across_videos": False,
+      },
       "skills": {"clips": 8},
-      "metric": {"margin": 1.0, "bound": "hinge"},
+      "metric": {"bound": "hinge", "threshold": 1.2},
       "asn": {
         # The paper's .1 is for a frozen trunk: with one that is trained, the game then holds all
         # embeddings in one point (H_cond is greatest there) and nothing is learned.
@@ -100,7 +118,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
     }
   )
   if preset == "paper":
-    config.methods = tuple(name for name in methods.METHODS if name != "single_view")
+    config.methods = tuple(name for name in methods.METHODS if name not in methods.IN_NO_TABLE)
     config.columns = ("C->C", "ABC->ABC", "ABC->C", "AB->C", "ABD->C")
     config.data.preset = "paper"
     config.training.updates = 20_000
@@ -122,11 +140,17 @@ def train(
   Returns:
     What `summary.json` holds.
   """
+  own = open_store(_folder(config.data.store)) if config.data.store else None
+  if own is not None:
+    config = _with_size(config, own)
   run = describe_run(EXPERIMENT, preset, config)
-  _check(config)
+  checks.check(config, own)
+  if (weights := methods.image_weights(config)) is not None:
+    run["weights_sha256"] = weights.sha256  # another file under the same name is another run
   with open_workdir(workdir, run, overwrite=overwrite) as folder:
     store = build_videos(config)
-    found, reports = loop.run_stages(folder, stages.make_stages(config, store), config.seed)
+    drawn_from = stages.training_store(config, store)
+    found, reports = loop.run_stages(folder, stages.make_stages(config, drawn_from), config.seed)
     figures = results.figures(config, found, store, folder)
     written = summary.write(folder, run, figures, reports, main_stage(config))
     results.write_report(folder)
@@ -143,18 +167,36 @@ def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
 
   Returns:
     By shift ("shapes": cylinders for blocks; "looks": other sizes, textures and backgrounds), then
-    as in the run's summary.
+    as in the run's summary. Imported films have those that their splits name.
   """
   if video:
     raise UserError("there is no film of asn/blocks; leave out --video")
   config = run_config(workdir)
   store = build_videos(config)
+  shifts = [
+    shift
+    for shift in _SHIFTS
+    if all(
+      len(store.select(tasks=column.test_tasks, splits=(shift,)))
+      for column in stages.columns(config)
+    )
+  ]
+  if not shifts:
+    raise UserError(
+      f"the run has scored all test videos in {store.directory}; beyond them evaluation looks for"
+      f" splits {' and '.join(_SHIFTS)}, and there are none"
+    )
   folder = Workdir(Path(workdir).expanduser().resolve())
   found, _ = loop.load_results(folder.path, stages.make_stages(config, None))
   return {
     shift: results.alignment_of(config, found, store, split=shift, most=episodes)
-    for shift in _SHIFTS
+    for shift in shifts
   }
+
+
+def table(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+  """Rows of the papers' table I: alignment errors with 95 % intervals, baselines below."""
+  return embedding_table.score_rows(metrics, "alignment")
 
 
 def run_config(workdir: Path) -> ConfigDict:
@@ -167,11 +209,14 @@ def run_config(workdir: Path) -> ConfigDict:
 
 
 def build_videos(config: ConfigDict) -> VideoStore:
-  """Records the demonstrations and draws them, as far as they are not there already."""
+  """Opens the run's own videos, or records and draws what is missing of the demonstrations."""
+  if config.data.store:
+    return open_store(_folder(config.data.store))
   name = f"multiview_blocks:{config.data.preset}"
   given = config.data.directory
   directory = Path(given) if given else registry.default_directory(name)
-  views = (*config.data.views, config.data.unseen_view)
+  unseen = config.data.unseen_view
+  views = (*config.data.views, *((unseen,) if unseen else ()))
   with ProgressReport() as shown:
     shown.note(f"demonstrations: {name} in {directory}")
     registry.build(name, directory, progress=shown.counter(name, "demonstrations"))
@@ -192,23 +237,12 @@ def main_stage(config: ConfigDict) -> str:
   return stages.stage_name(able[-1], train, config.seed)
 
 
-def _check(config: ConfigDict) -> None:
-  """Refuses what cannot be run before anything is made.
+def _folder(written: str) -> Path:
+  return Path(written).expanduser()
 
-  Raises:
-    UserError: naming what is wrong.
-  """
-  for name in config.methods:
-    if name not in methods.METHODS:
-      raise UserError(f"no method {name}{nearest(name, list(methods.METHODS))}")
-  if not config.methods or len(set(config.methods)) != len(config.methods):
-    raise UserError(f"config.methods needs different names, not {list(config.methods)}")
-  for name in ("updates", "updates_per_chunk"):
-    if config.training[name] < 1:
-      raise UserError(f"config.training.{name} must be at least 1, not {config.training[name]}")
-  if config.num_seeds < 1:
-    raise UserError(f"config.num_seeds must be at least 1, not {config.num_seeds}")
-  try:
-    stages.check(config)
-  except ValueError as error:
-    raise UserError(str(error)) from error
+
+def _with_size(config: ConfigDict, store: VideoStore) -> ConfigDict:
+  """The configuration with the size of the pictures that there are."""
+  sized = copy.deepcopy(config)
+  sized.data.rows, sized.data.columns = map(int, store.frames.shape[2:4])
+  return sized

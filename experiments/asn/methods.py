@@ -5,9 +5,12 @@ optimiser, number of updates and the pairs of instants that a batch has; a row s
 by which loss it learns from them, and what an adversary does beside it.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import jax
 import numpy as np
 import optax
 from ml_collections import ConfigDict
@@ -15,8 +18,11 @@ from ml_collections import ConfigDict
 from jaxskills.data import samplers
 from jaxskills.data.augment import AugmentConfig
 from jaxskills.data.catalog import Catalog, make_catalog
+from jaxskills.data.frozen_trunk import FrozenTrunk, make_published_trunk
 from jaxskills.data.samplers import Sampler
 from jaxskills.data.video_store import VideoStore
+from jaxskills.data.weight_files import load_image_weights
+from jaxskills.experiments.asn.task_sets import tasks_in
 from jaxskills.learners.asn import make_asn
 from jaxskills.learners.asn_config import AsnConfig
 from jaxskills.learners.frame_encoder import EmbedderOptions
@@ -24,6 +30,7 @@ from jaxskills.learners.frame_spec import FrameSpec
 from jaxskills.learners.metric_loss import MetricName, MetricOptions
 from jaxskills.learners.tcn import TcnConfig, make_tcn
 from jaxskills.networks.embedder import SmallOptions
+from jaxskills.networks.image_weights import ImageWeights
 from jaxskills.types import Learner
 
 Kind = Literal["asn", "multi_view", "multi_frame", "single_view", "shuffle_and_learn"]
@@ -49,6 +56,12 @@ class Method(NamedTuple):
   asn: Mapping[str, Any] = {}
 
 
+IN_NO_TABLE = {
+  "tcn_contrastive": Method("TCN, contrastive", "multi_view", "contrastive"),
+  "tcn_infonce": Method("TCN, InfoNCE", "multi_view", "infonce"),
+  "tcn_tcc": Method("TCC between views", "multi_view", "tcc"),
+}
+"""Losses that neither paper's tables have; see `learners.metric_loss`."""
 METHODS = {
   "tcn_lifted": Method("TCN, lifted", "multi_view", "lifted"),
   "tcn_triplet": Method("TCN, triplet", "multi_view", "triplet"),
@@ -68,6 +81,7 @@ METHODS = {
     "ASN w/o encoder entropy", "asn", "asn_lifted", asn={"entropies": "discriminator"}
   ),
   "asn_no_entropy": Method("ASN w/o entropy", "asn", "asn_lifted", asn={"entropies": "none"}),
+  **IN_NO_TABLE,
 }
 
 
@@ -78,7 +92,7 @@ def make_learner(config: ConfigDict, method: Method, spec: FrameSpec) -> Learner
     ValueError: for numbers or names that do not go.
   """
   embedder, augment = embedder_options(config), augmentation(config)
-  metric = MetricOptions(name=method.loss, margin=config.metric.margin, bound=config.metric.bound)
+  metric = metric_options(config, method)
   rate = learning_rate(config)
   if method.kind == "asn":
     adversary = dict(config.asn)
@@ -108,8 +122,17 @@ def make_learner(config: ConfigDict, method: Method, spec: FrameSpec) -> Learner
   )
 
 
+def metric_options(config: ConfigDict, method: Method) -> MetricOptions:
+  """The loss between instants, with the margin that it was published with."""
+  return MetricOptions(method.loss, bound=config.metric.bound, threshold=config.metric.threshold)
+
+
 def embedder_options(config: ConfigDict) -> EmbedderOptions:
-  """The network that all methods train."""
+  """The network that all methods train.
+
+  Raises:
+    UserError: if its weights cannot be read.
+  """
   group = config.embedder
   return EmbedderOptions(
     embedding_dim=group.embedding_dim,
@@ -117,6 +140,41 @@ def embedder_options(config: ConfigDict) -> EmbedderOptions:
     freeze_trunk=group.freeze_trunk,
     bn_mode=group.bn_mode,
     small=SmallOptions(tuple(group.channels), tuple(group.strides), group.kernel),
+    weights=image_weights(config),
+  )
+
+
+def image_weights(config: ConfigDict) -> ImageWeights | None:
+  """The published weights that `config.embedder` asks for, read once.
+
+  Raises:
+    UserError: if the file is missing, damaged, or of another trunk.
+  """
+  group = config.embedder
+  if not group.weights:
+    return None
+  path = Path(group.weights).expanduser()
+  about = path.stat() if path.is_file() else None
+  return _load(path, group.backbone, about and (about.st_mtime_ns, about.st_size))
+
+
+@functools.lru_cache(maxsize=1)
+def _load(path: Path, backbone: Any, version: Any) -> ImageWeights:
+  """Reads a file; `version` tells it from one that had its name before."""
+  del version
+  return load_image_weights(path, backbone)
+
+
+def published_trunk(config: ConfigDict) -> FrozenTrunk | None:
+  """The trunk with its published weights alone, as a function of frames; None without weights."""
+  weights, options = image_weights(config), embedder_options(config)
+  if weights is None:
+    return None
+  return make_published_trunk(
+    config.embedder.backbone,
+    weights,
+    stages=options.resnet_stages,
+    eval_area=config.augment.eval_area,
   )
 
 
@@ -138,10 +196,8 @@ def learning_rate(config: ConfigDict) -> optax.Schedule:
   return optax.cosine_decay_schedule(group.learning_rate, group.updates, share)
 
 
-def make_sampler(
-  config: ConfigDict, method: Method, store: VideoStore, tasks: Sequence[str]
-) -> Sampler:
-  """What a method's batches hold, of the training videos of some tasks.
+def make_sampler(config: ConfigDict, method: Method, store: VideoStore, train: str) -> Sampler:
+  """What a method's batches hold, of the training videos of a set of tasks.
 
   Fakes are among the videos that pairs are drawn from, and never among skills (ASN, section IV-B).
 
@@ -149,7 +205,7 @@ def make_sampler(
     UserError: if there are no such videos, or one is too short.
     ValueError: for sizes that do not go.
   """
-  every = _catalog(config, store, tasks, success=None)
+  every = _catalog(config, store, train, success=None)
   pairs, images = config.pairs, config.pairs.times
   if method.kind == "single_view":  # as many pictures as the others see
     return samplers.windows(store, every, videos=pairs.videos, times=2 * images)
@@ -165,12 +221,13 @@ def make_sampler(
     views_per=pairs.views_per,
     frames=input_frames(method),
     stride_seconds=method.stride_seconds if method.kind == "multi_frame" else 0.0,
+    across_videos=pairs.across_videos,
   )
   if method.kind != "asn":
     return instants
   skills = samplers.skills(
     store,
-    _catalog(config, store, tasks, success=True),
+    _catalog(config, store, train, success=True),
     clips_drawn=config.skills.clips,
     frames=method.frames,
     stride_seconds=method.stride_seconds,
@@ -178,16 +235,27 @@ def make_sampler(
   return samplers.asn(instants, skills)
 
 
-def make_spec(config: ConfigDict, tasks: Sequence[str]) -> FrameSpec:
-  """What a learner must know of videos of some tasks."""
-  return FrameSpec(config.data.rows, config.data.columns, len(config.data.views), len(tasks))
+def make_spec(config: ConfigDict, train: str) -> FrameSpec:
+  """What a learner must know of videos of a set of tasks."""
+  tasks = len(tasks_in(train))
+  return FrameSpec(config.data.rows, config.data.columns, len(config.data.views), tasks)
 
 
-def _catalog(
-  config: ConfigDict, store: VideoStore, tasks: Sequence[str], success: bool | None
-) -> Catalog:
+def make_training_spec(config: ConfigDict, train: str) -> FrameSpec:
+  """The same of what training draws: where features are cached, they stand for frames."""
+  spec = make_spec(config, train)
+  trunk = published_trunk(config) if config.embedder.cache else None
+  if trunk is None:
+    return spec
+  frame = jax.ShapeDtypeStruct((1, spec.rows, spec.columns, 3), np.uint8)
+  rows, columns, channels = jax.eval_shape(trunk.features, frame).shape[1:]
+  return spec._replace(features=(rows, columns, channels))
+
+
+def _catalog(config: ConfigDict, store: VideoStore, train: str, success: bool | None) -> Catalog:
   """Training videos; tasks are counted from 0 in the order given, for the learner's labels."""
+  tasks = tasks_in(train)
   videos = store.select(tasks=tasks, splits=("train",), success=success)
   catalog = make_catalog(store, videos, config.data.views)
-  numbers = [store.tasks.index(task) for task in tasks]
-  return catalog._replace(task=np.searchsorted(numbers, catalog.task).astype(np.int32))
+  numbers = np.array([store.tasks.index(task) for task in tasks])
+  return catalog._replace(task=np.argmax(catalog.task[:, None] == numbers, axis=1).astype(np.int32))

@@ -4,36 +4,25 @@ Nothing is chosen by looking at results: an embedding is what the last update le
 code keeps the checkpoint with the best alignment on the very videos that it then reports.)
 """
 
+import copy
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from jaxskills.data.feature_cache import cache_features
 from jaxskills.data.video_feed import VideoFeed
 from jaxskills.data.video_store import VideoStore
-from jaxskills.envs.tabletop.tasks import TASKS
 from jaxskills.evaluation.embedded_videos import Embed
 from jaxskills.experiments.asn import methods
-from jaxskills.networks.embedder import Backbone, BnMode
+from jaxskills.experiments.asn.task_sets import Column, in_file_names, read_column, tasks_in
+from jaxskills.learners.frame_encoder import with_cached_trunk
+from jaxskills.training.progress import ProgressReport
 from jaxskills.training.run_state import BuildStage, Stage
 from jaxskills.types import Key, Metrics, Step
-
-ARROW = "->"
-
-
-class Column(NamedTuple):
-  """A column of the papers' tables: `AB->C` trains on A and B and tests on C."""
-
-  train: str
-  test: str
-
-  @property
-  def name(self) -> str:
-    """As configurations and summaries write it."""
-    return f"{self.train}{ARROW}{self.test}"
 
 
 class EmbeddingState(NamedTuple):
@@ -50,43 +39,13 @@ def columns(config: ConfigDict) -> list[Column]:
   Raises:
     ValueError: for one that is not of the form `AB->C`.
   """
-  found = []
-  for name in config.columns:
-    train, arrow, test = name.partition(ARROW)
-    if not (arrow and train.isalpha() and test.isalpha()):
-      raise ValueError(f"config.columns takes such as AB->C, not {name!r}")
-    if sorted(set(train)) != list(train) or sorted(set(test)) != list(test):
-      raise ValueError(f"name each task of {name!r} once, in alphabetical order")
-    found.append(Column(train, test))
-  return found
+  return [read_column(name) for name in config.columns]
 
 
 def all_tasks(config: ConfigDict) -> list[str]:
   """Every task that some column trains or tests on, in alphabetical order."""
-  return sorted(set("".join(column.train + column.test for column in columns(config))))
-
-
-def check(config: ConfigDict) -> None:
-  """Refuses columns that are none, and learners that cannot be built.
-
-  Raises:
-    ValueError: naming what is wrong.
-  """
-  for task in all_tasks(config):
-    if task not in TASKS:
-      raise ValueError(f"no task {task!r}; there are {', '.join(TASKS)}")
-  for key, known in (("backbone", get_args(Backbone)), ("bn_mode", get_args(BnMode))):
-    if config.embedder[key] not in known:
-      given = config.embedder[key]
-      raise ValueError(f"config.embedder.{key} is one of {', '.join(known)}, not {given!r}")
-  if not columns(config):
-    raise ValueError("config.columns names no tasks to train on; AB->C is a column")
-  for train in training_sets(config):
-    able = [name for name in config.methods if can_train(methods.METHODS[name], train)]
-    if not able:
-      raise ValueError(f"no method of {list(config.methods)} learns from task {train} alone")
-    for name in able:
-      methods.make_learner(config, methods.METHODS[name], methods.make_spec(config, train))
+  sets = [written for column in columns(config) for written in column]
+  return sorted({task for written in sets for task in tasks_in(written)})
 
 
 def training_sets(config: ConfigDict) -> list[str]:
@@ -96,12 +55,12 @@ def training_sets(config: ConfigDict) -> list[str]:
 
 def can_train(method: methods.Method, train: str) -> bool:
   """Whether a method learns from these tasks: ASN's adversary needs two to confuse."""
-  return method.kind != "asn" or len(train) > 1
+  return method.kind != "asn" or len(tasks_in(train)) > 1
 
 
 def stage_name(method: str, train: str, seed: int) -> str:
   """Of the stage, and of its folder."""
-  return f"embed/{method}_{train}_seed{seed}"
+  return f"embed/{method}_{in_file_names(train)}_seed{seed}"
 
 
 def seeds(config: ConfigDict) -> range:
@@ -124,6 +83,29 @@ def make_stages(config: ConfigDict, store: VideoStore | None) -> list[tuple[str,
   ]
 
 
+def training_store(config: ConfigDict, store: VideoStore) -> VideoStore:
+  """What batches are drawn from: the videos, or what a frozen trunk makes of those to train on.
+
+  Features lie in a folder of the videos' own, for all runs with these weights.
+  """
+  trunk = methods.published_trunk(config) if config.embedder.cache else None
+  if trunk is None:
+    return store
+  tasks = sorted({task for train in training_sets(config) for task in tasks_in(train)})
+  videos = store.select(tasks=tasks, splits=("train",))
+  with ProgressReport() as shown:
+    shown.note("features of the frozen trunk are computed once; no picture is augmented")
+    cache = cache_features(
+      store,
+      trunk,
+      store.directory / "features",
+      videos=videos,
+      views=config.data.views,
+      say=shown.note,
+    )
+  return cache.as_store(store)
+
+
 def embedding_stage(
   config: ConfigDict,
   name: str,
@@ -132,9 +114,19 @@ def embedding_stage(
   seed: int,
   store: VideoStore | None,
 ) -> Stage:
-  """Trains one embedding; its result is what the learner's `act` takes."""
+  """Trains one embedding; its result is what `act` of a learner of frames takes.
+
+  Args:
+    config: of the run.
+    name: of the stage.
+    method: of `methods.METHODS`.
+    train: the set of tasks.
+    seed: of the embedding and of the order of its batches.
+    store: from `training_store`; without it the stage cannot be run, but its result loaded.
+  """
   chosen, group = methods.METHODS[method], config.training
-  learner = methods.make_learner(config, chosen, methods.make_spec(config, train))
+  spec = methods.make_training_spec(config, train)
+  learner = methods.make_learner(config, chosen, spec)
   feed = None
   if store is not None:
     sampler = methods.make_sampler(config, chosen, store, train)
@@ -153,6 +145,13 @@ def embedding_stage(
     state, metrics = jax.lax.scan(update, state, batches)
     return state, jax.tree.map(jnp.mean, metrics)
 
+  def finish(state: EmbeddingState) -> Any:
+    params = state.learner.params
+    if spec.features is None:
+      return params
+    options = methods.embedder_options(config)
+    return {**params, "encoder": with_cached_trunk(params["encoder"], options, spec)}
+
   return Stage(
     name=name,
     init=init,
@@ -160,7 +159,7 @@ def embedding_stage(
     chunks=-(-group.updates // group.updates_per_chunk),
     per_chunk=group.updates_per_chunk,
     unit="updates",
-    finish=lambda state: state.learner.params,
+    finish=finish,
     counters=lambda state: {"env_steps": jnp.zeros((), jnp.int32), "updates": state.updates},
     feed=feed,
     headline=("loss", "encoder_loss", "positive_distance", "negative_distance"),
@@ -180,12 +179,25 @@ def embedders(config: ConfigDict, results: Mapping[str, Any], train: str) -> dic
 
 
 def untrained(config: ConfigDict, train: str) -> list[Embed]:
-  """The network of most methods as it begins, for each seed."""
+  """The network of most methods with random weights, for each seed."""
+  config = copy.deepcopy(config)
+  config.embedder.weights = ""
   method = methods.METHODS["tcn_lifted"]
   learner = methods.make_learner(config, method, methods.make_spec(config, train))
   act = jax.jit(learner.act)
   keys = [jax.random.key(seed) for seed in seeds(config)]
   return [functools.partial(act, learner.init(key).params) for key in keys]
+
+
+def image_features(config: ConfigDict) -> list[Embed]:
+  """What published weights see by themselves: the trunk's maps, averaged over all places.
+
+  One function of frames, or none without `config.embedder.weights`.
+  """
+  trunk = methods.published_trunk(config)
+  if trunk is None:
+    return []
+  return [jax.jit(lambda frames: jnp.mean(trunk.features(frames), axis=(1, 2)))]
 
 
 def offsets(name: str, store: VideoStore) -> list[int]:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, UInt8
 
 from jaxskills.data.augment import AugmentConfig, normalize
 from jaxskills.networks.conv import Form
-from jaxskills.networks.image_weights import Pretrained
+from jaxskills.networks.image_weights import ImageWeights, Pretrained
 from jaxskills.networks.inception import InceptionTrunk
 from jaxskills.networks.resnet import ResNetTrunk
 
@@ -71,6 +71,20 @@ def make_frozen_trunk(
     **({"counts_padding": counts_padding} if backbone == "inception" else {"stages": stages}),
   }
   return FrozenTrunk(features, identity)
+
+
+def make_published_trunk(
+  backbone: Pretrained, weights: ImageWeights, *, stages: int = 2, eval_area: float = 1.0
+) -> FrozenTrunk:
+  """`make_frozen_trunk` with loaded weights, and with pictures and pooling as they want them."""
+  return make_frozen_trunk(
+    backbone,
+    weights.variables,
+    normalization=weights.normalization,
+    counts_padding=weights.counts_padding,
+    stages=stages,
+    eval_area=eval_area,
+  )
 
 
 def variables_sha256(variables: Any) -> str:

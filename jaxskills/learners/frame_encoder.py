@@ -18,6 +18,7 @@ from jaxskills.learners.frame_spec import FrameSpec
 from jaxskills.networks.conv import Form
 from jaxskills.networks.embedder import HEADS, Backbone, BnMode, Embedder, SmallOptions
 from jaxskills.networks.embedding_head import EmbeddingHead, HeadOptions
+from jaxskills.networks.image_weights import ImageWeights, with_trunk
 from jaxskills.types import Key, Params
 
 
@@ -32,7 +33,8 @@ class EmbedderOptions(NamedTuple):
     freeze_trunk: whether the trunk keeps its parameters, as in the code of both papers.
     small: shape of the small trunk.
     resnet_stages: how many of ResNet-18's four stages are used.
-    counts_padding: of Inception's average pooling; true for torchvision's weights.
+    counts_padding: of Inception's average pooling; with `weights`, theirs counts.
+    weights: that the trunk begins with, loaded by `data.weight_files`; random ones if None.
     form: how convolutions are computed; see `networks.conv`.
   """
 
@@ -44,6 +46,7 @@ class EmbedderOptions(NamedTuple):
   small: SmallOptions = SmallOptions()
   resnet_stages: int = 2
   counts_padding: bool = False
+  weights: ImageWeights | None = None
   form: Form = "auto"
 
 
@@ -123,12 +126,19 @@ def make_frame_encoder(
     normalizes: whether embeddings have length one.
 
   Raises:
-    ValueError: if there is less than one frame or dimension, or the augmentation means nothing.
+    ValueError: if there is less than one frame or dimension, the augmentation means nothing, or it
+      normalises pictures in another way than published weights want them.
   """
   for name, value in (("frames", frames), ("embedding_dim", options.embedding_dim)):
     if value < 1:
       raise ValueError(f"{name} must be at least 1, not {value}")
   check_augmentation(augmentation)
+  weights = options.weights
+  if weights is not None and weights.normalization != augmentation.normalization:
+    raise ValueError(
+      f"these weights of {options.backbone} want pictures with augment.normalization"
+      f" '{weights.normalization}', not '{augmentation.normalization}'"
+    )
   network = _network(options, spec, frames, normalizes)
   inner = 3 if frames == 1 else 4  # axes of one input
 
@@ -137,7 +147,10 @@ def make_frame_encoder(
     return jnp.asarray(frames, jnp.float32) if is_cached else normalize(frames, augmentation)
 
   def init(key: Key) -> Params:
-    return network.init(key, spec.example(frames))
+    variables = network.init(key, spec.example(frames))
+    if weights is None or spec.features is not None:
+      return variables
+    return with_trunk(variables, weights)
 
   def augmented(frames: Any, key: Key) -> Float[Array, "..."]:
     if spec.features is not None:
@@ -170,6 +183,29 @@ def make_frame_encoder(
   return FrameEncoder(init, augmented, train, embed)
 
 
+def with_cached_trunk(variables: Params, options: EmbedderOptions, spec: FrameSpec) -> Params:
+  """The whole network's variables, which see frames, of a head that was trained on cached features.
+
+  Args:
+    variables: of the encoder, with or without features in `spec`; its head is kept.
+    options: of the network; its weights are those that the features were computed with.
+    spec: of the videos.
+
+  Raises:
+    ValueError: if the options have no weights, or those of another trunk.
+  """
+  if options.weights is None:
+    raise ValueError("features are cached of published weights only")
+  pictures = spec._replace(features=None)
+  network = _network(options, pictures, 1, False)
+  shapes = jax.eval_shape(network.init, jax.random.key(0), pictures.example())
+  whole = with_trunk(cast(Params, shapes), options.weights)
+  return {
+    name: {**variables.get(name, {}), "trunk": collection["trunk"]}
+    for name, collection in whole.items()
+  }
+
+
 def _network(
   options: EmbedderOptions, spec: FrameSpec, frames: int, normalizes: bool
 ) -> Embedder | CachedEmbedder:
@@ -188,6 +224,6 @@ def _network(
     bn_mode=options.bn_mode,
     small=options.small,
     resnet_stages=options.resnet_stages,
-    counts_padding=options.counts_padding,
+    counts_padding=(options if options.weights is None else options.weights).counts_padding,
     form=options.form,
   )
