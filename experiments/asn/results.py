@@ -52,15 +52,15 @@ def figures(
   with ProgressReport() as shown:
     for column in stages.columns(config):
       shown.note(f"scoring {column.name}")
-      videos = store.select(tasks=list(column.test), splits=("test",))
-      others = store.select(tasks=list(column.test), splits=("shapes",))
+      videos = store.select(tasks=column.test_tasks, splits=("test",))
+      others = store.select(tasks=column.test_tasks, splits=("shapes",))
       models = eyes(config, found, column)
       embedded = embed(config, models, store, videos, config.data.views)
-      kinds = embed(config, models, store, others, config.data.views)
+      kinds = embed(config, models, store, others, config.data.views) if len(others) else {}
       scores = {
         model: [
           embedding_scores.score_videos(some, other_kinds=more)
-          for some, more in zip(by_seed, kinds[model], strict=True)
+          for some, more in zip(by_seed, kinds.get(model, [[]] * len(by_seed)), strict=True)
         ]
         for model, by_seed in embedded.items()
       }
@@ -74,9 +74,10 @@ def figures(
       blind = embedding_scores.blind_scores(embedded["pixels"][0])
       for model, blindly in blind.items():
         embedding_table.add(made, model, column.name, [blindly])
-      pair = (config.data.views[0], config.data.unseen_view)
-      for model, figure in _alignments(embed(config, models, store, videos, pair)).items():
-        made.setdefault(UNSEEN, {}).setdefault(model, {})[column.name] = figure
+      if config.data.unseen_view:
+        pair = (config.data.views[0], config.data.unseen_view)
+        for model, figure in _alignments(embed(config, models, store, videos, pair)).items():
+          made.setdefault(UNSEEN, {}).setdefault(model, {})[column.name] = figure
       record(config, store, column, videos, embedded, folder)
   return made
 
@@ -95,7 +96,7 @@ def alignment_of(
   """
   made: dict[str, Any] = {}
   for column in stages.columns(config):
-    videos = evenly(store, store.select(tasks=list(column.test), splits=(split,)), most)
+    videos = evenly(store, store.select(tasks=column.test_tasks, splits=(split,)), most)
     models = eyes(config, found, column)
     embedded = embed(config, models, store, videos, config.data.views)
     for model, figure in _alignments(embedded).items():
@@ -114,7 +115,12 @@ def evenly(store: VideoStore, videos: np.ndarray, most: int) -> np.ndarray:
 def eyes(config: ConfigDict, found: Mapping[str, Any], column: Column) -> dict[str, list[Embed]]:
   """All that embeds frames, for each seed: the methods, and networks that learned nothing."""
   trained = stages.embedders(config, found, column.train)
-  return {**trained, "random_features": stages.untrained(config, column.train)}
+  published = stages.image_features(config)
+  return {
+    **trained,
+    "random_features": stages.untrained(config, column.train),
+    **({"imagenet": published} if published else {}),
+  }
 
 
 def embed(
@@ -135,7 +141,8 @@ def embed(
     for name, by_seed in models.items()
   }
   made["pixels"] = [seen(video_baselines.pixels)]
-  for kind in video_baselines.STATES:
+  measured = video_baselines.STATES if {"joints", "objects"} <= store.labels.keys() else ()
+  for kind in measured:
     made[kind] = [
       embedded_videos.measure_videos(kind, store, videos, cameras, seed=seed)
       for seed in stages.seeds(config)

@@ -10,7 +10,7 @@ from jaxskills.evaluation.plots import Line, Panel
 from jaxskills.evaluation.report_record import Report, picture
 from jaxskills.evaluation.run_records import Curve
 
-STAGE = re.compile(r"embed/(?P<model>.+)_(?P<train>[A-Z]+)_seed(?P<seed>\d+)")
+STAGE = re.compile(r"embed/(?P<model>.+)_(?P<train>[^_]+)_seed(?P<seed>\d+)")
 """Names of stages: one embedding for each model, set of training tasks, and seed."""
 _PANELS = (
   ("Distance of two views of one instant", "embedding", "positive_distance"),

@@ -101,3 +101,20 @@ def test_sets_of_tasks_name_folders_safely_and_apart():
   assert len(set(odd)) == 5
   assert all(set(name) <= set("abcdefgh0123456789+-ijklmnopqrstuvwxyz") for name in odd)
   assert max(map(len, odd)) < 80
+
+
+def test_a_run_on_imported_films_has_a_table_and_a_report_without_what_films_do_not_tell(
+  folder, tmp_path
+):
+  written = blocks.train(configure(folder), tmp_path / "run", preset="quick")
+  table = written["metrics"]["alignment"]
+  assert {"tcn_lifted", "asn", "pixels", "middle", "random_features"} == set(table) - {
+    "chance", "first"
+  }  # fmt: skip
+  assert 0 <= table["asn"]["pour+wipe->stack"]["mean"] <= 1
+  assert "alignment_unseen_view" not in written["metrics"]
+  assert blocks.run_config(tmp_path / "run").data.rows == 24
+  page = (tmp_path / "run" / "report" / "index.html").read_text()
+  assert "Training on pour+wipe" in page
+  with pytest.raises(UserError, match="has scored all test videos"):
+    blocks.evaluate(tmp_path / "run", episodes=2, video=False)

@@ -102,6 +102,7 @@ def test_a_run_on_cached_features_is_scored_on_frames(file, tmp_path, monkeypatc
   config = configure(mine, "--config.embedder.cache", "--config.data.unseen_view=high")
   written = blocks.train(config, tmp_path / "run", preset="quick")
   assert 0 <= written["metrics"]["alignment"]["tcn_lifted"]["AB->C"]["mean"] <= 1
+  assert len(written["metrics"]["alignment"]["imagenet"]["AB->C"]["by_seed"]) == 1
   np.savez(mine, **{**random_state(), "bn1.bias": np.ones(64, np.float32)})
   with pytest.raises(UserError, match="holds another run: weights_sha256 is"):
     blocks.train(config, tmp_path / "run", preset="quick")
