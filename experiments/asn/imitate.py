@@ -1,6 +1,6 @@
 """A policy learns to do what one video shows: PPO, rewarded for looking alike in an embedding.
 
-  jaxskills train asn/blocks:quick --config.columns="AC->B" --config.methods=tcn_lifted --workdir=RUN
+  jaxskills train asn/blocks:quick --config.columns="AC->B" --workdir=RUN
   jaxskills train asn/imitate:quick --config.embedding.run=RUN
 
 Mees et al. 2020, section III-C. RUN is a finished run of `asn/blocks`, whose embeddings, trained
