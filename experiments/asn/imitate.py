@@ -92,7 +92,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
     }
   )
   config.control.update(gripper_speed=0.5, speed=0.8, acceleration=0.8)
-  config.rl.update(env_steps=150_000, worlds=32, unroll=48, iterations_per_chunk=4)
+  config.rl.update(env_steps=100_000, worlds=32, unroll=48, iterations_per_chunk=4)
   config.rl.update(reset_pool=64, reset_refresh=8)
   config.rl.update(evaluate_every_steps=24_576, eval_episodes=20, final_eval_episodes=100)
   seen = ("embedding", "joints")
