@@ -54,6 +54,7 @@ class MultiviewPouring(NamedTuple):
 
 PRESETS = {
   "small": MultiviewPouring(successes=(12, 3, 5, 2), fakes=(3, 1, 1, 1)),
+  "quick": MultiviewPouring(successes=(60, 4, 20, 8), fakes=(12, 1, 5, 3)),
   "paper": MultiviewPouring(successes=(133, 17, 30, 30), fakes=(27, 3, 6, 6), shard_records=42),
 }
 _MOST = 1_000_000  # records: then seeds would run into those of another recipe

@@ -34,16 +34,13 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxskills.config import describe_run, restore
-from jaxskills.data import render
+from jaxskills.config import restore
 from jaxskills.data.video_store import VideoStore, open_store
-from jaxskills.data_builders import registry
 from jaxskills.errors import UserError
 from jaxskills.evaluation import embedding_table
-from jaxskills.experiments.asn import checks, methods, results, stages
-from jaxskills.training import loop, summary
-from jaxskills.training.progress import ProgressReport
-from jaxskills.training.workdir import Workdir, open_workdir, read_config
+from jaxskills.experiments.asn import checks, methods, results, runs, stages
+from jaxskills.training import loop
+from jaxskills.training.workdir import Workdir, read_config
 
 EXPERIMENT = "asn/blocks"
 PRESETS = {
@@ -149,18 +146,10 @@ def train(
   own = open_store(_folder(config.data.store)) if config.data.store else None
   if own is not None:
     config = _with_size(config, own)
-  run = describe_run(EXPERIMENT, preset, config)
   checks.check(config, own)
-  if (weights := methods.image_weights(config)) is not None:
-    run["weights_sha256"] = weights.sha256  # another file under the same name is another run
-  with open_workdir(workdir, run, overwrite=overwrite) as folder:
-    store = build_videos(config)
-    drawn_from = stages.training_store(config, store)
-    found, reports = loop.run_stages(folder, stages.make_stages(config, drawn_from), config.seed)
-    figures = results.figures(config, found, store, folder)
-    written = summary.write(folder, run, figures, reports, main_stage(config))
-    results.write_report(folder)
-  return written
+  return runs.train(
+    EXPERIMENT, config, workdir, preset=preset, overwrite=overwrite, build_videos=build_videos
+  )
 
 
 def evaluate(workdir: Path, *, episodes: int, video: bool) -> dict[str, Any]:
@@ -218,29 +207,7 @@ def build_videos(config: ConfigDict) -> VideoStore:
   """Opens the run's own videos, or records and draws what is missing of the demonstrations."""
   if config.data.store:
     return open_store(_folder(config.data.store))
-  name = f"multiview_blocks:{config.data.preset}"
-  given = config.data.directory
-  directory = Path(given) if given else registry.default_directory(name)
-  unseen = config.data.unseen_view
-  views = (*config.data.views, *((unseen,) if unseen else ()))
-  with ProgressReport() as shown:
-    shown.note(f"demonstrations: {name} in {directory}")
-    registry.build(name, directory, progress=shown.counter(name, "demonstrations"))
-    return render.render_videos(
-      directory,
-      tasks=stages.all_tasks(config),
-      views=views,
-      rows=config.data.rows,
-      columns=config.data.columns,
-      progress=shown.counter("drawing", "videos"),
-    )
-
-
-def main_stage(config: ConfigDict) -> str:
-  """The stage whose rate and parameters are the run's: the last method's first embedding."""
-  train = stages.training_sets(config)[-1]
-  able = [name for name in config.methods if stages.can_train(methods.METHODS[name], train)]
-  return stages.stage_name(able[-1], train, config.seed)
+  return runs.record_videos(config, "multiview_blocks")
 
 
 def _folder(written: str) -> Path:

@@ -1,4 +1,4 @@
-"""What a run of `asn/blocks` is refused for, before anything is made or drawn."""
+"""What a run of embeddings is refused for, before anything is made or drawn."""
 
 from collections.abc import Sequence
 from typing import get_args
@@ -19,12 +19,15 @@ from jaxskills.networks.embedder import Backbone, BnMode
 _SAME_RATE = 0.01  # as the importer of films has it
 
 
-def check(config: ConfigDict, store: VideoStore | None) -> None:
+def check(
+  config: ConfigDict, store: VideoStore | None, tasks: Sequence[str] = tuple(TASKS)
+) -> None:
   """Refuses what cannot be run.
 
   Args:
     config: of the run.
     store: the user's own videos; None if they are to be recorded and drawn.
+    tasks: that can be recorded; `tabletop.looks` has the cameras of all of them.
 
   Raises:
     UserError: naming what is wrong.
@@ -41,7 +44,7 @@ def check(config: ConfigDict, store: VideoStore | None) -> None:
     raise UserError(f"config.num_seeds must be at least 1, not {config.num_seeds}")
   where = "" if store is None else f" in {store.directory}"
   try:
-    _check_tasks(config, tuple(TASKS) if store is None else store.tasks, where)
+    _check_tasks(config, tasks if store is None else store.tasks, where)
     _check_views(config, CAMERAS if store is None else store.views, where)
     _check_embedder(config)
     for train, names in _trained(config):

@@ -1,8 +1,8 @@
 """The figures of a run of embeddings, and what its report shows.
 
 Every embedding of every seed is scored on the same videos, with the baselines beside it
-(`evaluation.embedding_scores`). The videos are those of the split "test", whose scenes no method
-has seen, whatever the task.
+(`evaluation.embedding_scores`). The videos of a run are those of the split "test", whose scenes no
+method has seen, whatever the task.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,13 @@ Embedded = dict[str, list[list[EmbeddedVideo]]]
 
 
 def figures(
-  config: ConfigDict, found: Mapping[str, Any], store: VideoStore, folder: Workdir
+  config: ConfigDict,
+  found: Mapping[str, Any],
+  store: VideoStore,
+  folder: Workdir | None,
+  *,
+  split: str = "test",
+  most: int | None = None,
 ) -> dict[str, Any]:
   """All final figures, `<score>.<model>.<train>-><test>`, and the arrays of the report.
 
@@ -46,13 +52,15 @@ def figures(
     config: of the run.
     found: results of its stages.
     store: the videos.
-    folder: of the run.
+    folder: of the run; None leaves its report as it is.
+    split: which videos.
+    most: how many of each column at most; `evenly` says which. All if None.
   """
   made: dict[str, Any] = {"titles": {name: methods.METHODS[name].title for name in config.methods}}
   with ProgressReport() as shown:
     for column in stages.columns(config):
       shown.note(f"scoring {column.name}")
-      videos = store.select(tasks=column.test_tasks, splits=("test",))
+      videos = judged_by(store, column, split, most)
       others = store.select(tasks=column.test_tasks, splits=("shapes",))
       models = eyes(config, found, column)
       embedded = embed(config, models, store, videos, config.data.views)
@@ -78,7 +86,8 @@ def figures(
         pair = (config.data.views[0], config.data.unseen_view)
         for model, figure in _alignments(embed(config, models, store, videos, pair)).items():
           made.setdefault(UNSEEN, {}).setdefault(model, {})[column.name] = figure
-      record(config, store, column, videos, embedded, folder)
+      if folder is not None:
+        record(config, store, column, videos, embedded, folder)
   return made
 
 
@@ -96,12 +105,18 @@ def alignment_of(
   """
   made: dict[str, Any] = {}
   for column in stages.columns(config):
-    videos = evenly(store, store.select(tasks=column.test_tasks, splits=(split,)), most)
+    videos = judged_by(store, column, split, most)
     models = eyes(config, found, column)
     embedded = embed(config, models, store, videos, config.data.views)
     for model, figure in _alignments(embedded).items():
       made.setdefault(model, {})[column.name] = figure
   return made
+
+
+def judged_by(store: VideoStore, column: Column, split: str, most: int | None) -> np.ndarray:
+  """Numbers of the videos of a split that a column is judged by, all or at most so many."""
+  videos = store.select(tasks=column.test_tasks, splits=(split,))
+  return videos if most is None else evenly(store, videos, most)
 
 
 def evenly(store: VideoStore, videos: np.ndarray, most: int) -> np.ndarray:

@@ -19,14 +19,15 @@ Figures = Mapping[str, Any]
 """`metrics` of a summary, from JSON."""
 
 BASELINES = (
-  "chance", "middle", "first", "pixels", "random_features", "imagenet", "joint_angles",
-  "object_positions", "state",
+  "chance", "middle", "first", "majority", "pixels", "random_features", "imagenet",
+  "joint_angles", "object_positions", "state",
 )  # fmt: skip
 """Rows that learned nothing from the videos, in the order in which tables show them."""
 LABELS = {
   "chance": "Chance",
   "middle": "Always the middle",
   "first": "Always the first (collapsed)",
+  "majority": "Always the commonest class",
   "pixels": "Raw pixels",
   "random_features": "Random features",
   "imagenet": "ImageNet features",
@@ -181,7 +182,7 @@ def score_rows(figures: Figures, score: str) -> list[dict[str, str]]:
   return [
     {
       "Model": label(figures, name),
-      **{head: _written(cell(figures, score, name, head)) for head in heads},
+      **{head: written(cell(figures, score, name, head)) for head in heads},
     }
     for name in models(figures, score)
   ]
@@ -212,7 +213,7 @@ def model_table(figures: Figures, column: str, scores: Sequence[str], caption: s
   return page.table(header, rows, numbers=range(1, len(header)), caption=caption)
 
 
-def _written(found: Cell | None) -> str:
+def written(found: Cell | None) -> str:
   """`0.112 [0.098, 0.126]`, without bounds where they are unknown."""
   if found is None:
     return page.UNKNOWN

@@ -44,11 +44,12 @@ def write(directory) -> VideoStore:
   )
   with StoreWriter(directory, plan) as writer:
     for video in writer.missing():
-      writer.write(video, _frames(video), _labels(video))
+      writer.write(video, frames(video), _labels(video))
     return writer.finish()
 
 
-def _frames(video: int) -> np.ndarray:
+def frames(video: int) -> np.ndarray:
+  """Of one video, uint8 `[time, view, rows, columns, 3]`: how far the spot is tells the time."""
   noise = np.random.default_rng(video)
   frames = noise.integers(0, 60, (FRAMES, len(VIEWS), SIDE, SIDE, 3), np.uint8)
   for time in range(FRAMES):
