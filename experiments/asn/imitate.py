@@ -2,6 +2,7 @@
 
   jaxskills train asn/blocks:quick --config.columns="AC->B" --workdir=RUN
   jaxskills train asn/imitate:quick --config.embedding.run=RUN
+  jaxskills train asn/imitate:paper --config.embedding.run=RUN
 
 Mees et al. 2020, section III-C. RUN is a finished run of `asn/blocks`, whose embeddings, trained
 without the task that is imitated, see what the agent's camera sees; with the angles of the joints

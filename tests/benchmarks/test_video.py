@@ -12,7 +12,7 @@ from jaxskills.data.augment import AugmentConfig, augment  # noqa: E402
 from jaxskills.experiments.asn import methods  # noqa: E402
 from jaxskills.losses import metric  # noqa: E402
 
-SIZES = video.Sizes(side=16, updates=2, videos=4, frames=40, rounds=1, seconds=0.0)
+SIZES = video.Sizes(side=16, updates=2, videos=4, frames=60, rounds=1, seconds=0.0)
 
 
 @pytest.fixture(scope="module")
