@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
   config = apply_overrides(experiment.get_config(preset), args.overrides)
   summary = experiment.train(config, workdir, preset=preset, overwrite=args.overwrite)
   metrics = summary.get("metrics", {})
-  if rows := experiment.table(metrics) if hasattr(experiment, "table") else []:
+  tabulate = getattr(experiment, "table", None)
+  if rows := tabulate(metrics) if tabulate else []:
     print(*table(rows, {head: head for head in rows[0]}), sep="\n")
     print(f"figures  {workdir / 'summary.json'}")
   else:

@@ -93,7 +93,7 @@ def test_the_numpy_replay_overwrites_the_oldest():
 
 def test_the_peer_races_with_the_number_of_threads_that_is_faster(monkeypatch):
   used = []
-  monkeypatch.setattr(contenders.measuring, "cores", lambda: 2)
+  monkeypatch.setattr(contenders.processor, "cores", lambda: 2)
   monkeypatch.setattr(contenders.rehost_updates, "use_threads", used.append)
 
   def run():
