@@ -87,6 +87,15 @@ def peer_contender(
   return on(best), best
 
 
+def rehost_facts() -> dict[str, Any]:
+  """Facts of the machine for a race against a re-host, and what both sides run on."""
+  return {
+    **measuring.machine("torch"),
+    "threads": f"ours {processor.cores()}; the peer as each row says, 1 or as many",
+    "peer": "PyTorch re-host, eager, fused Adam; a re-host, not the released code",
+  }
+
+
 def floats(metrics: Mapping[str, Any]) -> dict[str, float]:
   """Figures on the host: what a contender returns, since its work is then done."""
   return {name: float(value) for name, value in metrics.items()}

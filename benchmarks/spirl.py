@@ -29,6 +29,7 @@ from jaxskills.benchmarks import measuring, same_computation
 from jaxskills.benchmarks.contenders import (
   floats,
   peer_contender,
+  rehost_facts,
   stage_contender,
   update_contender,
 )
@@ -37,7 +38,6 @@ from jaxskills.benchmarks.rehost_loop import NumpyMaze, RehostLoop
 from jaxskills.benchmarks.rehost_networks import SkillModel
 from jaxskills.data_builders import registry
 from jaxskills.experiments.spirl import maze, methods, stages
-from jaxskills.physics import processor
 
 REPLAY = 20_000  # transitions on either side: memory of a laptop, views twice in each
 BATCH_SIZE, ENV_STEPS_PER_UPDATE = 256, 10  # the paper's, appendix B.2: an update for every skill
@@ -67,9 +67,7 @@ SIZES = Sizes()  # of the benchmark; tests take less
 
 def measure(sizes: Sizes = SIZES) -> dict[str, Any]:
   """Measures all rows; see `measuring` for how."""
-  facts = measuring.machine("torch")
-  facts["threads"] = f"ours {processor.cores()}; the peer as each row says, 1 or as many"
-  facts["peer"] = "PyTorch re-host, eager, fused Adam; a re-host, not the released code"
+  facts = rehost_facts()
   rows = [*skill_rows(sizes), *sac_rows(sizes), *loop_rows(sizes), *first_update_rows()]
   facts["load_average_at_end"] = [round(load, 2) for load in os.getloadavg()]
   return {"machine": facts, "rows": rows}

@@ -11,7 +11,7 @@ same stage on one batch that is there already. Floors: 1, 1, 1 and .95.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from jaxskills.benchmarks import measuring, rehost_networks, rehost_video
 from jaxskills.benchmarks.contenders import (
   floats,
   peer_contender,
+  rehost_facts,
   stage_contender,
   update_contender,
 )
@@ -36,7 +37,6 @@ from jaxskills.data.video_plan import StorePlan
 from jaxskills.data.video_store import SPLITS, VideoStore, make_index
 from jaxskills.data.video_writer import StoreWriter
 from jaxskills.experiments.asn import blocks, methods, stages
-from jaxskills.physics import processor
 
 METHOD, TASKS = "tcn_lifted", "AB"
 PEER = "PyTorch re-host"
@@ -68,10 +68,7 @@ SIZES = Sizes()  # of the benchmark; tests take less
 
 def measure(sizes: Sizes = SIZES) -> dict[str, Any]:
   """Measures all rows; see `measuring` for how."""
-  facts = measuring.machine("torch")
-  facts["threads"] = f"ours {processor.cores()}; the peer as each row says, 1 or as many"
-  facts["peer"] = "PyTorch re-host, eager, fused Adam; a re-host, not the released code"
-  config = get_config(sizes)
+  facts, config = rehost_facts(), get_config(sizes)
   pair = tcn_pair(config)
   pair.check()
   return {
@@ -168,13 +165,10 @@ def augmentation_row(config: ConfigDict, pair: Pair, sizes: Sizes) -> dict[str, 
   def again() -> Mapping[str, float]:
     return {"corner": float(rehost_video.augment(shown, options)[0, 0, 0, 0])}
 
-  other, threads = peer_contender(PEER, again, float(images))
-  rates = measuring.race((mine, other), sizes.rounds, sizes.seconds)
-  return measuring.row(
-    "augmentation", "images/s", rates, mine.name, other.name, 1.0,
-    does="random crop, flip and colours of uint8 frames, normalised; no gradient",
-    batch=images, compile_seconds=seconds, peer_threads=threads,
-  )  # fmt: skip
+  does = "random crop, flip and colours of uint8 frames, normalised; no gradient"
+  return against_peer(
+    "augmentation", mine, again, images, sizes, does=does, compile_seconds=seconds
+  )
 
 
 def forward_row(config: ConfigDict, pair: Pair, sizes: Sizes, images: int = 256) -> dict[str, Any]:
@@ -198,13 +192,8 @@ def forward_row(config: ConfigDict, pair: Pair, sizes: Sizes, images: int = 256)
     return {"sum": float(peer.embed(shown).sum())}
 
   mine = Contender("jaxskills", ours, float(images))
-  other, threads = peer_contender(PEER, theirs, float(images))
-  rates = measuring.race((mine, other), sizes.rounds, sizes.seconds)
-  return measuring.row(
-    "forward", "images/s", rates, mine.name, other.name, 1.0,
-    does="normalise and embed uint8 frames that lie in the host's memory",
-    batch=images, compile_seconds=seconds, peer_threads=threads,
-  )  # fmt: skip
+  does = "normalise and embed uint8 frames that lie in the host's memory"
+  return against_peer("forward", mine, theirs, images, sizes, does=does, compile_seconds=seconds)
 
 
 def training_row(config: ConfigDict, pair: Pair, sizes: Sizes) -> dict[str, Any]:
@@ -219,12 +208,27 @@ def training_row(config: ConfigDict, pair: Pair, sizes: Sizes) -> dict[str, Any]
   mine, seconds = update_contender(
     "jaxskills", run, (pair.state, jax.random.key(0)), batches, float(sizes.updates * images)
   )
-  other, threads = peer_contender(PEER, lambda: floats(pair.peer_update()), float(images))
+  return against_peer(
+    "training_step", mine, lambda: floats(pair.peer_update()), images, sizes,
+    does="augmentation, embedding, lifted structure, gradient and Adam, on both sides",
+    parameters=pair.parameters, compile_seconds=seconds,
+  )  # fmt: skip
+
+
+def against_peer(
+  name: str,
+  mine: Contender,
+  theirs: Callable[[], Mapping[str, float]],
+  images: int,
+  sizes: Sizes,
+  **facts: Any,
+) -> dict[str, Any]:
+  """A row of ours and the re-host, which does `images` a call, in turn; the floor is 1."""
+  other, threads = peer_contender(PEER, theirs, float(images))
   rates = measuring.race((mine, other), sizes.rounds, sizes.seconds)
   return measuring.row(
-    "training_step", "images/s", rates, mine.name, other.name, 1.0,
-    does="augmentation, embedding, lifted structure, gradient and Adam, on both sides",
-    batch=images, parameters=pair.parameters, compile_seconds=seconds, peer_threads=threads,
+    name, "images/s", rates, mine.name, other.name, 1.0,
+    batch=images, peer_threads=threads, **facts,
   )  # fmt: skip
 
 

@@ -134,10 +134,7 @@ def _check_store(config: ConfigDict, store: VideoStore) -> None:
 
 def _trained(config: ConfigDict) -> list[tuple[str, list[str]]]:
   """Sets of tasks, and the methods that can learn from each."""
-  return [
-    (train, [name for name in config.methods if stages.can_train(methods.METHODS[name], train)])
-    for train in stages.training_sets(config)
-  ]
+  return [(train, stages.able_methods(config, train)) for train in stages.training_sets(config)]
 
 
 def _list(names: Sequence[str]) -> str:

@@ -79,5 +79,4 @@ def record_videos(config: ConfigDict, data_set: str) -> VideoStore:
 def main_stage(config: ConfigDict) -> str:
   """The stage whose rate and parameters are the run's: the last method's first embedding."""
   train = stages.training_sets(config)[-1]
-  able = [name for name in config.methods if stages.can_train(methods.METHODS[name], train)]
-  return stages.stage_name(able[-1], train, config.seed)
+  return stages.stage_name(stages.able_methods(config, train)[-1], train, config.seed)

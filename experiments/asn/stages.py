@@ -58,6 +58,11 @@ def can_train(method: methods.Method, train: str) -> bool:
   return method.kind != "asn" or len(tasks_in(train)) > 1
 
 
+def able_methods(config: ConfigDict, train: str) -> list[str]:
+  """The methods of a configuration that can learn from a set of tasks, in its order."""
+  return [name for name in config.methods if can_train(methods.METHODS[name], train)]
+
+
 def stage_name(method: str, train: str, seed: int) -> str:
   """Of the stage, and of its folder."""
   return f"embed/{method}_{in_file_names(train)}_seed{seed}"
@@ -78,8 +83,7 @@ def make_stages(config: ConfigDict, store: VideoStore | None) -> list[tuple[str,
     (name := stage_name(method, train, seed), build(name, method, train, seed))
     for train in training_sets(config)
     for seed in seeds(config)
-    for method in config.methods
-    if can_train(methods.METHODS[method], train)
+    for method in able_methods(config, train)
   ]
 
 
@@ -170,11 +174,10 @@ def embedders(config: ConfigDict, results: Mapping[str, Any], train: str) -> dic
   """The trained embeddings as functions of uint8 frames: by method, one for each seed."""
   spec = methods.make_spec(config, train)
   made = {}
-  for name in config.methods:
-    if can_train(methods.METHODS[name], train):
-      act = jax.jit(methods.make_learner(config, methods.METHODS[name], spec).act)
-      names = (stage_name(name, train, seed) for seed in seeds(config))
-      made[name] = [functools.partial(act, results[stage]) for stage in names]
+  for name in able_methods(config, train):
+    act = jax.jit(methods.make_learner(config, methods.METHODS[name], spec).act)
+    names = (stage_name(name, train, seed) for seed in seeds(config))
+    made[name] = [functools.partial(act, results[stage]) for stage in names]
   return made
 
 

@@ -152,11 +152,9 @@ def table(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
 
   Alignment and the attributes' mean have 95 % intervals.
   """
-  names = dict.fromkeys(
+  order = embedding_table.ordered(
     name for score in _HEADS.values() for name in embedding_table.models(metrics, score)
   )
-  order = [name for name in names if name not in embedding_table.BASELINES]
-  order += [name for name in embedding_table.BASELINES if name in names]
   column = next(iter(embedding_table.columns(metrics, "alignment")), "")
   rows = []
   for name in order:

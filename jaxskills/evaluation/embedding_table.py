@@ -7,7 +7,7 @@ every column all the same: what is to be beaten depends on the videos.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,12 +121,16 @@ def cell(figures: Figures, score: str, model: str, column: str) -> Cell | None:
     return None
 
 
+def ordered(names: Iterable[str]) -> list[str]:
+  """Models once each: learned ones as they come, then baselines as tables show them."""
+  known = dict.fromkeys(names)
+  return [m for m in known if m not in BASELINES] + [m for m in BASELINES if m in known]
+
+
 def models(figures: Figures, score: str) -> list[str]:
   """Models that have a score: learned ones in the order of the file, then baselines."""
   there = figures.get(score)
-  names = list(there) if isinstance(there, Mapping) else []
-  known = [name for name in BASELINES if name in names]
-  return [name for name in names if name not in BASELINES] + known
+  return ordered(there) if isinstance(there, Mapping) else []
 
 
 def learned(figures: Figures, score: str) -> list[str]:
@@ -199,10 +203,9 @@ def model_table(figures: Figures, column: str, scores: Sequence[str], caption: s
     for score in scores
   }
   there = [score for score in scores if having[score]]
-  names = dict.fromkeys(name for score in there for name in having[score])
   if not there:
     raise ValueError(f"no scores of {column}")
-  order = [m for m in names if m not in BASELINES] + [m for m in BASELINES if m in names]
+  order = ordered(name for score in there for name in having[score])
   rows = []
   for score in there:
     told = embedding_scores.describe(score) or embedding_scores.Score(score, False)
