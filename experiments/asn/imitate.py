@@ -99,7 +99,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
   config.rl.update(env_steps=100_000, worlds=32, unroll=48, iterations_per_chunk=4)
   config.rl.update(reset_pool=64, reset_refresh=8)
   config.rl.update(evaluate_every_steps=24_576, eval_episodes=20, final_eval_episodes=100)
-  seen = ("embedding", "joints")
+  seen = ("embedding", "joints", "phase")
   config.ppo.update(actor_inputs=seen, critic_inputs=seen, hidden=(128, 128), initial_std=0.3)
   config.ppo.update(gamma=0.9, entropy=0.0, epochs=5, kl_low=0.0125, kl_high=0.05)
   if preset == "paper":

@@ -103,7 +103,6 @@ def test_who_steers_the_gripper_along_the_demonstration_does_the_task():
   assert states.metrics["success"][-1] == 1.0 and not np.any(states.metrics["success"][:20])
   np.testing.assert_array_equal(states.reward, states.metrics["success"])
   np.testing.assert_array_equal(states.data.frame[-7:], env.last)
-  assert states.obs["phase"][0] == pytest.approx(1.0 / env.last)
 
 
 def test_the_world_ends_where_the_gripper_is_far_from_the_demonstrations():
@@ -124,13 +123,23 @@ def test_what_is_seen_of_joints_and_objects():
   assert {name: leaf.shape for name, leaf in env.spec().observation.items()} == {
     "joints": (8,),
     "objects": (6,),
-    "phase": (1,),
+    "phase": (imitation_env.PHASE_WAVES,),
   }
   last = jax.tree.map(lambda leaf: leaf[-1], states)
   expected = last.data.physics.qpos[FIRST_OBJECT : FIRST_OBJECT + 3]
   seen = last.obs["objects"].reshape(2, 3) / 10.0 + jnp.array([0.5, 0.0, 0.0])
   np.testing.assert_allclose(seen[1], expected, atol=1e-5)
   np.testing.assert_allclose(seen[0], last.data.gripper, atol=1e-5)
+
+
+def test_the_phase_tells_every_frame_of_the_demonstration_from_every_other():
+  env, states = followed()
+  seen = np.asarray(states.obs["phase"])[: env.last]
+  share = np.arange(1, env.last + 1) / env.last
+  waves = np.arange(1, imitation_env.PHASE_WAVES + 1)
+  np.testing.assert_allclose(seen, np.cos(np.pi * np.outer(share, waves)), atol=1e-5)
+  apart = np.linalg.norm(seen[:, None] - seen[None], axis=-1)[~np.eye(env.last, dtype=bool)]
+  assert apart.min() > 0.3  # of vectors 3 to 4 long
 
 
 def test_fingers_move_only_where_the_task_grips():
