@@ -25,7 +25,7 @@ scene, whose objects, looks and agent's camera are those of the demonstration; t
 distances, from videos of the tasks that the embedding learned from; and the judgement of success.
 
 Ablations are one line each:
-  --config.views.demonstration=left     the demonstration seen by the agent's own camera
+  --config.views.agent=left             one camera; =front is the demonstration's own
   --config.rewards=object_state,success    true states as a ceiling; true success alone
   --config.reward.kind=tcn, distance       other forms of the reward
   --config.goal_only                       the last frame of the demonstration at all times
@@ -84,7 +84,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
       "rewards": ("embedding", "pixels"),
       "embedding": {"run": "", "method": "tcn_lifted", "train": "AC"},
       "demonstration": {"seed": 1000, "condition": "train"},
-      "views": {"agent": "left", "demonstration": "front", "size": 64},
+      "views": {"agent": ("left", "right"), "demonstration": "front", "size": 64},
       "calibration": {"videos": 4, "stride": 4},
       "starts": imitation_env.STARTS._asdict(),
       "far": imitation_env.FAR,
@@ -203,7 +203,7 @@ def _check(config: ConfigDict) -> None:
   choices = (
     ("task", config.task, tuple(ALL_TASKS)),
     ("demonstration.condition", config.demonstration.condition, CONDITIONS),
-    ("views.agent", config.views.agent, CAMERAS),
+    *(("views.agent", name, CAMERAS) for name in config.views.agent),
     ("views.demonstration", config.views.demonstration, CAMERAS),
     ("control.mode", config.control.mode, ("end_effector",)),
   )

@@ -69,7 +69,9 @@ def film(setting: Setting, found: Found, folder: Workdir) -> None:
   shown = film_states(config, model, (config.views.demonstration,), given.qpos, _PIXELS)[:, 0]
   for reward in config.rewards:
     episode = _first_episode(setting, found, reward)
-    frames = film_states(config, model, (config.views.agent,), episode.watched, _PIXELS)[:, 0]
+    frames = film_states(config, model, tuple(config.views.agent[:1]), episode.watched, _PIXELS)[
+      :, 0
+    ]
     record = ImitationRecord(
       title=REWARDS[reward],
       seconds_per_frame=1.0 / FRAMES_PER_SECOND,

@@ -53,11 +53,11 @@ class Scenery(NamedTuple):
     demonstration: the only one.
     task: what it did.
     engine: of its scene.
-    camera: the agent's, one view.
+    camera: the agent's, all of its views.
     frames: the demonstration as its own camera saw it, one a control step.
-    pairs: instants of other tasks, those that the embedding learned from, as the agent's and the
-      demonstration's camera see them: what two views of one instant are apart is the unit of
-      distances. Of the task itself there is one video.
+    pairs: instants of other tasks, those that the embedding learned from, as the agent's cameras
+      and, last, the demonstration's see them: what two views of one instant are apart is the unit
+      of distances. Of the task itself there is one video.
   """
 
   demonstration: Demonstration
@@ -65,7 +65,7 @@ class Scenery(NamedTuple):
   engine: Engine
   camera: Camera
   frames: UInt8[np.ndarray, "time rows columns 3"]
-  pairs: UInt8[np.ndarray, "instant view=2 rows columns 3"]
+  pairs: UInt8[np.ndarray, "instant view rows columns 3"]
 
 
 class Sight(NamedTuple):
@@ -90,7 +90,8 @@ def make_scenery(config: ConfigDict) -> Scenery:
     ValueError: for a condition or a view that there is not.
   """
   given = _demonstrate(config, config.demonstration.seed)
-  views, model = (config.views.agent, config.views.demonstration), make_model(given.scene)
+  own, model = tuple(config.views.agent), make_model(given.scene)
+  views = (*own, config.views.demonstration)
   pairs = []
   for number in range(config.calibration.videos):
     task = config.embedding.train[number % len(config.embedding.train)]
@@ -102,8 +103,8 @@ def make_scenery(config: ConfigDict) -> Scenery:
     demonstration=given,
     task=ALL_TASKS[config.task],
     engine=make_engine(config.engine, simulated, SUBSTEPS, worlds=worlds),
-    camera=_camera(config, model, views[:1], config.views.size),
-    frames=film_states(config, model, views[1:], given.qpos)[:, 0],
+    camera=_camera(config, model, own, config.views.size),
+    frames=film_states(config, model, views[-1:], given.qpos)[:, 0],
     pairs=np.concatenate(pairs),
   )
 
@@ -134,8 +135,7 @@ def make_sights(scenery: Scenery, eyes: Eyes, arena: ImitationEnv, reward: str) 
   sights = []
   for seed in range(len(jax.tree.leaves(eyes.params)[0])):
     params = jax.tree.map(lambda leaf, seed=seed: leaf[seed], eyes.params)
-    views = (eyes.embed(params, jnp.asarray(scenery.pairs[:, view])) for view in (0, 1))
-    unit = cross_view_unit(*(np.asarray(view) for view in views))
+    unit = _unit(scenery, lambda frames, params=params: eyes.embed(params, jnp.asarray(frames)))
     if reward == "pixels":
       demonstrated = pixels(scenery.frames) / _pixel_unit(scenery)
     elif reward == "object_state":
@@ -228,7 +228,13 @@ def film_states(
 
 def _pixel_unit(scenery: Scenery) -> float:
   """The unit of distances in raw pixels; nothing of it is traced."""
-  return cross_view_unit(*(pixels(scenery.pairs[:, view]) for view in (0, 1)))
+  return _unit(scenery, pixels)
+
+
+def _unit(scenery: Scenery, features_of: Callable[[np.ndarray], Any]) -> float:
+  """What the agent's views and the demonstration's are apart at the same instants."""
+  *own, theirs = (np.asarray(features_of(frames)) for frames in np.moveaxis(scenery.pairs, 1, 0))
+  return cross_view_unit(np.concatenate(own), np.concatenate([theirs] * len(own)))
 
 
 def _demonstrate(config: ConfigDict, seed: int) -> Demonstration:

@@ -91,10 +91,11 @@ def eyes():
 
 def test_demonstration_and_agent_are_seen_by_different_cameras(scenery):
   config = miniature()
-  assert config.views.agent != config.views.demonstration
-  own = np.asarray(scenery.camera.render(scenery.demonstration.qpos[0]))[0]
+  assert config.views.demonstration not in config.views.agent
+  own = np.asarray(scenery.camera.render(scenery.demonstration.qpos[0]))
+  assert own.shape == (2, 32, 32, 3) and np.abs(own[0].astype(int) - own[1]).mean() > 5.0
   assert scenery.frames.shape == (len(scenery.demonstration.qpos), 32, 32, 3)
-  assert np.abs(own.astype(int) - scenery.frames[0]).mean() > 5.0
+  assert np.abs(own.astype(int) - scenery.frames[0]).mean(axis=(1, 2, 3)).min() > 5.0
 
 
 @pytest.mark.parametrize(("reward", "size"), [("embedding", 32), ("pixels", 768)])
@@ -103,20 +104,21 @@ def test_rewards_of_pictures_are_in_units_of_what_two_views_are_apart(scenery, e
   arena = make_arena(config, scenery)
   sights = make_sights(scenery, eyes, arena, reward)
   assert sights.demonstration.shape == (2, len(scenery.frames), size)
-  shown = scenery._replace(camera=SimpleNamespace(render=lambda picture: picture[None]))
+  shown = scenery._replace(camera=SimpleNamespace(render=lambda pictures: pictures))
   for seed in range(2):
     sight = jax.tree.map(lambda leaf, seed=seed: leaf[seed], sights)
     world = make_world(config, shown, arena, eyes.embed, sight, reward)
 
-    def look(picture, world=world):  # at a picture in place of a state
-      return world._look(SimpleNamespace(physics=SimpleNamespace(qpos=picture)))[reward]
+    def look(pictures, world=world):  # at pictures, one a view, in place of a state
+      return world._look(SimpleNamespace(physics=SimpleNamespace(qpos=pictures)))[reward]
 
     ours, theirs, demonstrated = (
       jax.vmap(look)(jnp.asarray(pictures))
-      for pictures in (scenery.pairs[:, 0], scenery.pairs[:, 1], scenery.frames)
+      for pictures in (scenery.pairs[:, :2], scenery.pairs[:, 2:], scenery.frames[:, None])
     )
+    assert ours.shape[1:] == (2, size)
     assert np.median(np.linalg.norm(ours - theirs, axis=-1)) == pytest.approx(1.0, rel=1e-3)
-    np.testing.assert_allclose(demonstrated, sight.demonstration, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(demonstrated[:, 0], sight.demonstration, rtol=1e-3, atol=1e-3)
   seeds = jax.tree.leaves(eyes.params)
   assert any(np.abs(leaf[0] - leaf[1]).max() > 0.0 for leaf in seeds)  # each its own eyes
 
@@ -139,7 +141,7 @@ def test_the_reward_of_true_states_compares_places_in_the_same_unit(scenery, eye
     ({"rewards": ("pixel",)}, "no reward pixel; did you mean pixels"),
     ({"rewards": ()}, "config.rewards needs different names"),
     ({"task": "E"}, "config.task is one of"),
-    ({"views": {"agent": "below"}}, "config.views.agent is one of"),
+    ({"views": {"agent": ("left", "below")}}, "config.views.agent is one of"),
     ({"reward": {"threshold": 0.0}}, "threshold must be positive"),
     ({"ppo": {"minibatches": 3}}, "cannot be dealt to 3"),
     ({"embedding": {"method": "asn"}}, "--config.embedding.run=DIR"),

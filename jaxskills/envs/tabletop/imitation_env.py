@@ -85,8 +85,8 @@ class ImitationEnv(base.Env):
   Observations, all float32: `joints`, relative to the default pose, rad, and the width between the
   fingers in units of 5 cm; `phase`, what share of the demonstration is over, as `PHASE_WAVES`
   cosines; and for critics and ceilings `objects`, the gripper's and all objects' places in units of
-  10 cm from the middle of the table. `metrics` has `success` and `astray`, 1 where an episode ended because the gripper
-  was further than `far` from the demonstration's.
+  10 cm from the middle of the table. `metrics` has `success` and `astray`, 1 where an episode ended
+  because the gripper was further than `far` from the demonstration's.
   """
 
   def __init__(

@@ -28,6 +28,7 @@ _WHOLE = "B"  # the task of which this is a part
 _PACE = 0.24  # m/s; usual speed of the hand
 _STRAIGHT = 0.3  # rad; greatest angle between the way of the block and straight ahead
 _CROOKED = 0.15  # share that is left of the angle between the block's side and its way
+_HELD = 6  # frames that the hand stays at the end: whoever follows a little late gets there too
 _AT_MOST = 90  # frames
 _ATTEMPTS = 60
 
@@ -79,7 +80,8 @@ def _way(scene: Scene) -> float:
 
 def _script(arm: Demonstrator, style: Style) -> Iterator[Command]:
   yield from wait(arm, 1, "rest", 0.0)
-  yield from push_to(arm, style, 0, np.array(arm.scene.zones[0].center))
+  goal = np.array(arm.scene.zones[0].center)
+  yield from push_to(arm, style, 0, goal, held=_HELD)
   yield from go_to_rest(arm, style, 1.0)
 
 

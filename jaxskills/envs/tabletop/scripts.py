@@ -194,7 +194,13 @@ def put(arm: Demonstrator, style: Style, step: Step, *, held: bool = True) -> It
 
 
 def push_to(
-  arm: Demonstrator, style: Style, item: int, goal: np.ndarray, *, beside: float = 0.0
+  arm: Demonstrator,
+  style: Style,
+  item: int,
+  goal: np.ndarray,
+  *,
+  beside: float = 0.0,
+  held: int = 0,
 ) -> Iterator[Command]:
   """Pushes an object to a place with closed fingers, again where the first push went astray.
 
@@ -204,6 +210,7 @@ def push_to(
     item: number of the object.
     goal: x and y, m.
     beside: by how much the hand passes the object instead, m.
+    held: frames that the hand stays where a push has ended.
   """
   for attempt in range(_PUSHES):
     if attempt and np.abs(goal - arm.place(item)[:2]).max() < _WITHIN:
@@ -223,6 +230,7 @@ def push_to(
       yield from move(arm, style, past, yaw, "push", (0.35, 0.95), pace=0.5)
     else:
       yield from push(arm, style, item, goal, "push", (0.35, 0.95))
+    yield from wait(arm, held, "push", 0.95)
     back = arm.position + [*(-0.02 * along), 0.01]
     yield from move(arm, style, back, arm.yaw, "retreat", (0.95, 1.0))
     if beside:

@@ -18,7 +18,7 @@ from jaxskills.envs.imitation_rewards import ImitationReward, check, imitation_r
 from jaxskills.types import Key, Observation, Params
 
 Features = dict[str, Array]
-"""What was made of one instant's frame (or state), by name: `[dim]` each."""
+"""What was made of one instant's frames (or state), by name: `[dim]`, or `[view, dim]`, each."""
 
 
 class VideoReward(Wrapper):
@@ -27,7 +27,8 @@ class VideoReward(Wrapper):
   The frame of the demonstration that counts is `info["demo_frame"]`: it begins at `start_of`, goes
   on by one a step, and stays at the last one when the demonstration is over. `info["features"]` are
   those of the state that the step led to; `metrics["video_distance"]` is how far they are from the
-  demonstration's, in units.
+  demonstration's, in units. Where several of the agent's views are judged, both are means over
+  them.
 
   Where `env` ends an episode early, and what is earned is negative, ending would pay. So an early
   end costs what staying there until the end of the demonstration would have.
@@ -56,7 +57,7 @@ class VideoReward(Wrapper):
       demonstration: feature `judged` of every frame of the demonstration, one a control step.
       reward: how a distance becomes a reward; None leaves what `env` itself pays.
       judged: name of the feature that is compared.
-      shown: features that the agent sees, as modalities of these names.
+      shown: features that the agent sees, as modalities of these names, views side by side.
       goal_only: compare with the last frame at all times, in place of the frame of that time.
       start_of: `data -> frame` of the demonstration that an episode begins at; 0 if not given.
 
@@ -89,7 +90,9 @@ class VideoReward(Wrapper):
     features = self._look(after.data)
     wanted = self._demonstration[self._last if self._goal_only else frame]
     paid = self._reward or ImitationReward()
-    reward, distance = imitation_reward(paid, features[self._judged], wanted)
+    seen = features[self._judged]
+    worth, apart = imitation_reward(paid, seen, jnp.broadcast_to(wanted, seen.shape))
+    reward, distance = jnp.mean(worth), jnp.mean(apart)
     left = (self._last - frame).astype(reward.dtype)
     reward = reward + jnp.where(after.done > 0.0, left * jnp.minimum(reward, 0.0), 0.0)
     return after.replace(
@@ -110,7 +113,7 @@ class VideoReward(Wrapper):
     return len(self._demonstration) - 1
 
   def _with(self, observation: Observation, features: Features) -> Observation:
-    return {**observation, **{name: features[name] for name in self._shown}}
+    return {**observation, **{name: features[name].reshape(-1) for name in self._shown}}
 
 
 def camera_look(
@@ -118,10 +121,8 @@ def camera_look(
   qpos_of: Callable[[Any], Float[Array, "nq"]],
   features_of: Callable[[Params, UInt8[Array, "batch rows columns 3"]], Features],
   params: Params,
-  *,
-  view: int = 0,
 ) -> Callable[[Any], Features]:
-  """A `look` through a camera: `data -> features` of the frame that it sees.
+  """A `look` through a camera: `data -> features [view, dim]` of the frames that it sees.
 
   However many worlds are mapped over, with `jax.vmap`, their frames go through `features_of` as
   one batch; that they come from one callback is the camera's doing.
@@ -132,12 +133,11 @@ def camera_look(
     features_of: `(params, frames [batch, rows, columns, 3]) -> features [batch, dim]` by name.
     params: of the network; may be traced, so that seeds with networks of their own can be mapped
       over as well.
-    view: which of the camera's views.
   """
 
   @jax.custom_batching.custom_vmap
-  def one(params: Params, frame: UInt8[Array, "rows columns 3"]) -> Features:
-    return jax.tree.map(lambda leaf: leaf[0], features_of(params, frame[None]))
+  def one(params: Params, frames: UInt8[Array, "view rows columns 3"]) -> Features:
+    return features_of(params, frames)
 
   @one.def_vmap
   def many(size: int, is_mapped: Any, params: Params, frames: Array) -> tuple[Features, Any]:
@@ -149,7 +149,8 @@ def camera_look(
       )
       features = jax.vmap(one.fun, axes, axis_size=size)(params, frames)
     else:
-      features = features_of(params, frames)
+      every = features_of(params, frames.reshape(-1, *frames.shape[2:]))
+      features = jax.tree.map(lambda leaf: leaf.reshape(size, -1, *leaf.shape[1:]), every)
     return features, jax.tree.map(lambda _: True, features)
 
-  return lambda data: one(params, render(qpos_of(data))[view])
+  return lambda data: one(params, render(qpos_of(data)))

@@ -174,3 +174,9 @@ def test_the_reduced_demonstration_is_the_same_again_and_ends_in_success():
   assert given.scene == again.scene and len(given.scene.items) == len(given.scene.zones) == 1
   windows = np.lib.stride_tricks.sliding_window_view(given.labels["success"], HELD_FRAMES)
   assert windows[-1].all() and not windows[:-1].all(axis=1).any()  # it ends once it has held
+
+
+def test_the_hand_of_the_reduced_demonstration_stays_where_its_push_ended():
+  still = (np.abs(np.diff(shown().ctrl, axis=0)) < 1e-6).all(axis=1)
+  runs = np.diff(np.flatnonzero(np.diff(np.pad(still, 1).astype(int))))[::2]
+  assert runs.max() == 6

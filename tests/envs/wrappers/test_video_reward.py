@@ -192,12 +192,21 @@ def features_of(params, frames):
 
 
 def look_through(painter, params=1.0):
-  return camera_look(painter.render, lambda data: data, features_of, params, view=1)
+  return camera_look(painter.render, lambda data: data, features_of, params)
 
 
-def test_a_look_sees_the_chosen_view():
+def test_a_look_sees_all_views():
   seen = look_through(Painter())(jnp.array([7.0, 1.0]))
-  np.testing.assert_allclose(seen["embedding"], [7.0], rtol=1e-5)
+  np.testing.assert_allclose(seen["embedding"], [[0.0], [7.0]], rtol=1e-5)
+
+
+def test_several_views_are_judged_by_the_mean_and_shown_side_by_side(counter):
+  look = lambda data: {"embedding": data["count"] + jnp.array([[0.0], [4.0]])}  # noqa: E731
+  env = VideoReward(counter(), look, DEMONSTRATION, ImitationReward("threshold", threshold=8.0))
+  state = env.step(env.reset(KEY), jnp.zeros(1))  # 9 and 5 from the demonstration's 10
+  assert state.reward == pytest.approx(0.5 * (0.0 + 3.0 / 8.0))
+  assert state.metrics["video_distance"] == pytest.approx(7.0)
+  np.testing.assert_array_equal(state.obs["embedding"], [1.0, 5.0])
 
 
 def test_many_worlds_are_rendered_by_one_call_and_embedded_as_one_batch():
@@ -205,9 +214,10 @@ def test_many_worlds_are_rendered_by_one_call_and_embedded_as_one_batch():
   look = look_through(painter)
   places = jnp.arange(10.0)[:, None]
   seen = jax.jit(jax.vmap(look))(places)["embedding"]
-  np.testing.assert_allclose(seen, places, rtol=1e-5)
+  np.testing.assert_allclose(seen[:, 1], places, rtol=1e-5)
+  np.testing.assert_allclose(seen[:, 0], 0.0)
   assert painter.asked == [(10,)]
-  assert _convolved(jax.make_jaxpr(jax.vmap(look))(places).jaxpr) == [(10, 4, 4, 3)]
+  assert _convolved(jax.make_jaxpr(jax.vmap(look))(places).jaxpr) == [(20, 4, 4, 3)]
 
 
 def test_seeds_with_networks_of_their_own_are_rendered_by_one_call_too():
@@ -215,14 +225,14 @@ def test_seeds_with_networks_of_their_own_are_rendered_by_one_call_too():
   places, params = jnp.arange(6.0).reshape(2, 3, 1), jnp.array([1.0, 10.0])
   of_seed = lambda params, places: jax.vmap(look_through(painter, params))(places)  # noqa: E731
   seen = jax.jit(jax.vmap(of_seed))(params, places)["embedding"]
-  np.testing.assert_allclose(seen, params[:, None, None] * places, rtol=1e-5)
+  np.testing.assert_allclose(seen[:, :, 1], params[:, None, None] * places, rtol=1e-5)
   assert painter.asked == [(2, 3)]
 
 
 def test_a_network_for_each_world_is_possible():
   look = lambda params, place: look_through(Painter(), params)(place)  # noqa: E731
   seen = jax.vmap(look)(jnp.array([1.0, 2.0]), jnp.array([[3.0], [5.0]]))["embedding"]
-  np.testing.assert_allclose(seen, [[3.0], [10.0]], rtol=1e-5)
+  np.testing.assert_allclose(seen[:, 1], [[3.0], [10.0]], rtol=1e-5)
 
 
 def _convolved(jaxpr):
