@@ -2,8 +2,9 @@
 
 The scene is that of a demonstration of task B from which all other blocks and zones are taken away,
 and the demonstrator is the same. The block's way into its zone lies nearly straight ahead of the
-robot and one of its sides faces it, so that a hand need not turn to push. The demonstration needs a
-single push, and is over once it has been a success for half a second. It is a reduced task: whoever
+robot and one of its sides faces it, so that a hand need not turn to push. The fingers are a little
+open: two contacts apart keep a block straight that one in the middle lets turn away. The demonstration
+needs a single push, and is over once it has been a success for half a second. It is a reduced task: whoever
 learns it has reached and pushed, and neither sorted nor stacked.
 """
 
@@ -28,6 +29,7 @@ _WHOLE = "B"  # the task of which this is a part
 _PACE = 0.24  # m/s; usual speed of the hand
 _STRAIGHT = 0.3  # rad; greatest angle between the way of the block and straight ahead
 _CROOKED = 0.15  # share that is left of the angle between the block's side and its way
+_OPENING = 0.012  # m, of each finger: what is pushed may be 2.7 cm off the middle, not 1.5
 _HELD = 6  # frames that the hand stays at the end: whoever follows a little late gets there too
 _AT_MOST = 90  # frames
 _ATTEMPTS = 60
@@ -81,7 +83,7 @@ def _way(scene: Scene) -> float:
 def _script(arm: Demonstrator, style: Style) -> Iterator[Command]:
   yield from wait(arm, 1, "rest", 0.0)
   goal = np.array(arm.scene.zones[0].center)
-  yield from push_to(arm, style, 0, goal, held=_HELD)
+  yield from push_to(arm, style, 0, goal, opening=_OPENING, held=_HELD)
   yield from go_to_rest(arm, style, 1.0)
 
 

@@ -200,9 +200,10 @@ def push_to(
   goal: np.ndarray,
   *,
   beside: float = 0.0,
+  opening: float = 0.0,
   held: int = 0,
 ) -> Iterator[Command]:
-  """Pushes an object to a place with closed fingers, again where the first push went astray.
+  """Pushes an object to a place, fingers closed or nearly, again where a push went astray.
 
   Args:
     arm: whose hand.
@@ -210,6 +211,7 @@ def push_to(
     item: number of the object.
     goal: x and y, m.
     beside: by how much the hand passes the object instead, m.
+    opening: of each finger from the middle, m.
     held: frames that the hand stays where a push has ended.
   """
   for attempt in range(_PUSHES):
@@ -223,7 +225,7 @@ def push_to(
     above = spot + aside + [0.0, 0.0, 0.09 + style.rng.uniform(0.0, 0.03)]
     phases = ("retreat" if arm.position[2] < 0.1 else "reach", "reach")
     apex = highest(arm) + _CLEARANCE
-    yield from hop(arm, style, above, yaw, phases, (0.0, 0.25), apex=apex, opening=0.0)
+    yield from hop(arm, style, above, yaw, phases, (0.0, 0.25), apex=apex, opening=opening)
     yield from move(arm, style, spot + aside, yaw, "reach", (0.25, 0.35), pace=0.8)
     if beside:
       past = np.array([*goal, spot[2]]) + aside
