@@ -20,7 +20,7 @@ from jaxskills.envs.panda.control import Control
 from jaxskills.envs.tabletop import imitation_env, tasks
 from jaxskills.envs.tabletop.demonstration import Demonstration, demonstrate
 from jaxskills.envs.tabletop.imitation_env import ImitationEnv, Reference, Starts, Succeeds
-from jaxskills.envs.tabletop.push_one import PUSH_ONE, demonstrate_push
+from jaxskills.envs.tabletop.push_together import PUSH_TOGETHER, demonstrate_push
 from jaxskills.envs.tabletop.scene import FRAMES_PER_SECOND, SUBSTEPS, make_model
 from jaxskills.envs.tabletop.tasks import TASKS, Task
 from jaxskills.envs.wrappers.video_reward import Features, VideoReward, camera_look
@@ -39,7 +39,7 @@ REWARDS = {
 }
 """What may be rewarded, and what reports call it. The agent sees the same under all of them."""
 
-ALL_TASKS = {**TASKS, PUSH_ONE.name: PUSH_ONE}
+ALL_TASKS = {**TASKS, PUSH_TOGETHER.name: PUSH_TOGETHER}
 
 _OBJECT_UNIT = 0.05  # m; about the width of an object
 
@@ -123,7 +123,7 @@ def make_arena(config: ConfigDict, scenery: Scenery, *, is_trial: bool = False) 
     scenery.engine,
     reference(scenery.demonstration),
     success_of(scenery),
-    grips=not scenery.task.sorts,
+    grips=bool(scenery.task.towers),
     control=Control(**with_tuples(config.control)),
     starts=starts._replace(anywhere=0.0) if is_trial else starts,
     far=0.0 if is_trial else config.far,
@@ -239,7 +239,7 @@ def _unit(scenery: Scenery, features_of: Callable[[np.ndarray], Any]) -> float:
 
 def _demonstrate(config: ConfigDict, seed: int) -> Demonstration:
   condition = config.demonstration.condition
-  if config.task == PUSH_ONE.name:
+  if config.task == PUSH_TOGETHER.name:
     return demonstrate_push(seed, condition=condition)
   return demonstrate(config.task, seed, condition=condition)
 

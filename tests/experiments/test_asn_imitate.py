@@ -128,7 +128,7 @@ def test_the_reward_of_true_states_compares_places_in_the_same_unit(scenery, eye
   config.starts.update(anywhere=0.0, joint=0.0, object=0.0)
   arena = make_arena(config, scenery)
   sights = make_sights(scenery, eyes, arena, "object_state")
-  assert sights.demonstration.shape == (2, len(scenery.frames), 6)
+  assert sights.demonstration.shape == (2, len(scenery.frames), 9)
   sight = jax.tree.map(lambda leaf: leaf[0], sights)
   world = make_world(config, scenery, arena, eyes.embed, sight, "object_state")
   seen = world.reset(jax.random.key(0)).info["features"]["objects"]

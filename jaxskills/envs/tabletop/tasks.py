@@ -21,6 +21,7 @@ Verdict = Bool[Array | np.ndarray, "*batch"] | np.bool_
 UPRIGHT = 0.97  # cosine of the greatest tilt of what stands: 14 degrees
 _LEVEL = 0.008  # m; from the height at which a thing rests
 _OVERHANG = 0.75  # of the lower one's half width, from centre to centre
+_BESIDE = 1.5  # of the distance at which two touch, from centre to centre
 _STILL, _STILL_TURN = 0.03, 0.5  # m/s, rad/s
 _CLEAR = 0.03  # m beyond an object's half diagonal that the gripper is away once it has let go
 
@@ -34,6 +35,7 @@ class Task(NamedTuple):
     colors: of the objects, in the order in which they are in `qpos`.
     towers: object numbers from bottom to top, of each tower that there shall be.
     sorts: whether each object belongs in the zone of its colour.
+    joins: whether the objects belong side by side, each next to the one before it.
     separates: whether what stands on one another at the start has to be taken apart first.
   """
 
@@ -42,6 +44,7 @@ class Task(NamedTuple):
   colors: tuple[str, ...]
   towers: tuple[tuple[int, ...], ...] = ()
   sorts: bool = False
+  joins: bool = False
   separates: bool = False
 
   @property
@@ -49,6 +52,8 @@ class Task(NamedTuple):
     """Names of what has to be true at the end, in the order of `subgoals_met`."""
     if self.sorts:
       return tuple(f"{color} in its zone" for color in self.colors)
+    if self.joins:
+      return tuple(f"{a} beside {b}" for a, b in zip(self.colors, self.colors[1:], strict=False))
     apart = ("taken apart",) if self.separates else ()
     return apart + tuple(
       f"{self.colors[upper]} on {self.colors[lower]}"
@@ -134,6 +139,8 @@ def subgoals_met(
   met = []
   if task.sorts:
     met += [in_zone(layout, now, index) for index in range(len(task.colors))]
+  if task.joins:
+    met += [are_beside(layout, now, index) for index in range(len(task.colors) - 1)]
   if task.separates:
     apart = [on_table(layout, now, tower[0]) for tower in task.towers]
     met.append(space.stack(apart, axis=-1).all(axis=-1))
@@ -165,6 +172,15 @@ def in_zone(layout: Layout, now: Situation, index: int) -> Verdict:
   place = now.positions[..., index, :]
   inside = (abs(place[..., 0] - x) < half_x) & (abs(place[..., 1] - y) < half_y)
   return inside & on_table(layout, now, index)
+
+
+def are_beside(layout: Layout, now: Situation, index: int) -> Verdict:
+  """Whether an object and the next one stand on the table, less than half a width apart."""
+  between = now.positions[..., index, :2] - now.positions[..., index + 1, :2]
+  widths = layout.half_extents[:, :2].min(axis=-1)
+  reach = _BESIDE * float(widths[index] + widths[index + 1])
+  near = (between**2).sum(axis=-1) < reach**2
+  return near & on_table(layout, now, index) & on_table(layout, now, index + 1)
 
 
 def is_still(now: Situation) -> Verdict:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxskills.envs.tabletop import tasks
+from jaxskills.envs.tabletop.push_together import PUSH_TOGETHER
 from jaxskills.envs.tabletop.tasks import TASKS, Layout, Situation
 
 HALF = 0.025  # m
@@ -99,6 +100,18 @@ def test_a_block_is_in_a_zone_if_its_centre_is(x, inside):
 def test_a_block_held_over_its_zone_is_not_in_it():
   now = standing((0.6, -0.15, 1), (0.6, 0.0), (0.6, 0.15))
   assert not is_done("B", now, IN_ZONES)
+
+
+@pytest.mark.parametrize(("gap", "done"), [(0.99 * HALF, True), (1.01 * HALF, False)])
+def test_blocks_are_together_if_less_than_half_a_width_is_between_them(gap, done):
+  now = standing((0.5, 0.1), (0.5 + 2 * HALF + gap, 0.1))
+  assert bool(tasks.is_success(PUSH_TOGETHER, layout(2), now)) is done
+
+
+def test_what_stands_on_another_is_not_beside_it():
+  now = standing((0.5, 0.1, 1), (0.51, 0.1))
+  assert PUSH_TOGETHER.subgoals == ("red beside blue",)
+  assert not tasks.subgoals_met(PUSH_TOGETHER, layout(2), now).any()
 
 
 def test_the_tower_of_three_has_one_order():
