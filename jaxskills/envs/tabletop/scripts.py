@@ -201,6 +201,7 @@ def push_to(
   *,
   beside: float = 0.0,
   opening: float = 0.0,
+  gap: float = _GAP,
   held: int = 0,
 ) -> Iterator[Command]:
   """Pushes an object to a place, fingers closed or nearly, again where a push went astray.
@@ -212,6 +213,7 @@ def push_to(
     goal: x and y, m.
     beside: by how much the hand passes the object instead, m.
     opening: of each finger from the middle, m.
+    gap: between object and fingertips where a push begins, m.
     held: frames that the hand stays where a push has ended.
   """
   for attempt in range(_PUSHES):
@@ -220,7 +222,7 @@ def push_to(
     spot, direction = behind(arm, item, goal)
     yaw = nearest_yaw(direction, arm.yaw, np.pi)
     along = np.array([np.cos(direction), np.sin(direction)])
-    spot[:2] -= _GAP * along
+    spot[:2] -= gap * along
     aside = beside * np.array([-along[1], along[0], 0.0])
     above = spot + aside + [0.0, 0.0, 0.09 + style.rng.uniform(0.0, 0.03)]
     phases = ("retreat" if arm.position[2] < 0.1 else "reach", "reach")

@@ -21,7 +21,7 @@ Verdict = Bool[Array | np.ndarray, "*batch"] | np.bool_
 UPRIGHT = 0.97  # cosine of the greatest tilt of what stands: 14 degrees
 _LEVEL = 0.008  # m; from the height at which a thing rests
 _OVERHANG = 0.75  # of the lower one's half width, from centre to centre
-_BESIDE = 1.5  # of the distance at which two touch, from centre to centre
+_BESIDE = 2.0  # of the distance at which two touch, from centre to centre
 _STILL, _STILL_TURN = 0.03, 0.5  # m/s, rad/s
 _CLEAR = 0.03  # m beyond an object's half diagonal that the gripper is away once it has let go
 
@@ -175,7 +175,7 @@ def in_zone(layout: Layout, now: Situation, index: int) -> Verdict:
 
 
 def are_beside(layout: Layout, now: Situation, index: int) -> Verdict:
-  """Whether an object and the next one stand on the table, less than half a width apart."""
+  """Whether an object and the next one stand on the table, less than a width apart."""
   between = now.positions[..., index, :2] - now.positions[..., index + 1, :2]
   widths = layout.half_extents[:, :2].min(axis=-1)
   reach = _BESIDE * float(widths[index] + widths[index + 1])

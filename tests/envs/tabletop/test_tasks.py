@@ -102,8 +102,8 @@ def test_a_block_held_over_its_zone_is_not_in_it():
   assert not is_done("B", now, IN_ZONES)
 
 
-@pytest.mark.parametrize(("gap", "done"), [(0.99 * HALF, True), (1.01 * HALF, False)])
-def test_blocks_are_together_if_less_than_half_a_width_is_between_them(gap, done):
+@pytest.mark.parametrize(("gap", "done"), [(1.99 * HALF, True), (2.01 * HALF, False)])
+def test_blocks_are_together_if_less_than_a_width_is_between_them(gap, done):
   now = standing((0.5, 0.1), (0.5 + 2 * HALF + gap, 0.1))
   assert bool(tasks.is_success(PUSH_TOGETHER, layout(2), now)) is done
 
