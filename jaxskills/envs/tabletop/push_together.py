@@ -33,7 +33,7 @@ _OPENING = 0.012  # m, of each finger: what is pushed may be 2.7 cm off the midd
 _GAP = 0.08  # m; a hand that comes down too far ahead is still behind the block
 _HELD = 6  # frames that the hand stays at the end: whoever follows a little late gets there too
 _AT_MOST = 100  # frames
-_ATTEMPTS = 2000  # one scene of A in two hundred has blue where it is wanted
+_ATTEMPTS = 2000  # one scene of A in a hundred has blue where it is wanted
 
 
 def demonstrate_push(seed: int, *, condition: str = "train") -> Demonstration:
