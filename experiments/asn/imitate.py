@@ -85,7 +85,7 @@ def get_config(preset: str = "quick") -> ConfigDict:
       "camera": "auto",
       "task": "push_together",
       "rewards": ("embedding", "pixels"),
-      "embedding": {"run": "", "method": "tcn_lifted", "train": "BC"},
+      "embedding": {"run": "", "method": "tcn_lifted", "train": "BC", "members": 5},
       "demonstration": {"seed": 1000, "condition": "train"},
       "views": {"agent": ("left", "right"), "demonstration": "front", "size": 64},
       "calibration": {"videos": 4, "stride": 4},
@@ -216,8 +216,12 @@ def _check(config: ConfigDict) -> None:
   for key in ("worlds", "unroll", "iterations_per_chunk", "env_steps", "eval_episodes"):
     if config.rl[key] < 1:
       raise UserError(f"config.rl.{key} must be at least 1, not {config.rl[key]}")
-  if config.num_seeds < 1 or config.calibration.videos < 1:
-    raise UserError("config.num_seeds and config.calibration.videos must be at least 1")
+  if min(config.num_seeds, config.calibration.videos, config.embedding.members) < 1:
+    raise UserError(
+      "config.num_seeds, config.calibration.videos and config.embedding.members must be at least 1"
+    )
+  if not config.views.agent:
+    raise UserError(f"config.views.agent needs one or more of {', '.join(CAMERAS)}")
   try:
     shared.check_minibatches(config)
     imitation_rewards.check(ImitationReward(**config.reward))

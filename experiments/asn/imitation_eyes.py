@@ -1,10 +1,14 @@
-"""The embeddings that imitating policies see through, and are rewarded by: one for each seed.
+"""The embeddings that imitating policies see through, and are rewarded by: some for each seed.
 
-They come from a finished run of `asn/blocks`, whose seeds are matched with those of the policies,
-so that an interval over seeds covers both. "untrained" stands for the same network with random
+They come from a finished run of `asn/blocks`, whose seeds are dealt to those of the policies, so
+that an interval over seeds covers both. "untrained" stands for the same network with random
 weights.
+
+Several embeddings stand side by side, as one that is longer: where each of them puts a hand a few
+centimetres off, all of them together do less, because they do not agree on where.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -29,9 +33,10 @@ class Eyes(NamedTuple):
   """Embeddings of single frames.
 
   Attributes:
-    embed: `(params, frames [batch, rows, columns, 3]) -> [batch, dim]`, deterministic; jitted, so
-      that it is compiled once for all that is embedded outside of training.
-    params: of every seed, stacked: leaves `[seeds, ...]`.
+    embed: `(params, frames [batch, rows, columns, 3]) -> [batch, members * dim]`, deterministic;
+      jitted, so that it is compiled once for all that is embedded outside of training. A distance
+      is the root of the members' mean squared distance.
+    params: of every seed, stacked: leaves `[seeds, members, ...]`.
   """
 
   embed: Callable[[Params, Frames], Float[Array, "batch dim"]]
@@ -39,7 +44,9 @@ class Eyes(NamedTuple):
 
 
 def load_eyes(config: ConfigDict) -> Eyes:
-  """The embeddings that `config.embedding` names; seeds beyond those of its run begin again.
+  """The embeddings that `config.embedding` names, `members` of them for each seed.
+
+  Seed 0 has the first ones of the run, seed 1 the next; where they are used up they begin again.
 
   Raises:
     UserError: if there is no such run, or its embeddings are not of single frames of this size.
@@ -52,8 +59,9 @@ def load_eyes(config: ConfigDict) -> Eyes:
     )
     spec = methods.make_spec(described, "AB")
     learner = methods.make_learner(described, methods.METHODS[method], spec)
-    keys = jax.random.split(jax.random.key(config.seed), config.num_seeds)
-    return Eyes(jax.jit(learner.act), jax.vmap(lambda key: learner.init(key).params)(keys))
+    keys = jax.random.split(jax.random.key(config.seed), (config.num_seeds, chosen.members))
+    params = jax.vmap(jax.vmap(lambda key: learner.init(key).params))(keys)
+    return Eyes(_side_by_side(learner.act), params)
   if not chosen.run:
     raise UserError(
       "give the folder of a finished run of asn/blocks by --config.embedding.run=DIR, or see "
@@ -66,8 +74,23 @@ def load_eyes(config: ConfigDict) -> Eyes:
     described, methods.METHODS[chosen.method], methods.make_spec(described, chosen.train)
   )
   found = _results(described, path, chosen.method, chosen.train)
-  own = [found[seed % len(found)] for seed in range(config.num_seeds)]
-  return Eyes(jax.jit(learner.act), jax.tree.map(lambda *leaves: jnp.stack(leaves), *own))
+  own = [found[number % len(found)] for number in range(config.num_seeds * chosen.members)]
+
+  def dealt(*leaves: np.ndarray) -> Array:
+    return jnp.stack(leaves).reshape(config.num_seeds, chosen.members, *leaves[0].shape)
+
+  return Eyes(_side_by_side(learner.act), jax.tree.map(dealt, *own))
+
+
+def _side_by_side(act: Callable[[Params, Frames], Array]) -> Callable[[Params, Frames], Array]:
+  """What several networks make of frames, as one embedding of theirs."""
+
+  @jax.jit
+  def embed(params: Params, frames: Frames) -> Float[Array, "batch dim"]:
+    each = jax.vmap(act, (0, None), out_axes=1)(params, frames)
+    return each.reshape(len(frames), -1) / math.sqrt(each.shape[1])
+
+  return embed
 
 
 def _results(described: ConfigDict, path: Path, method: str, train: str) -> list[Params]:

@@ -23,7 +23,7 @@ from jaxskills.experiments.asn.imitation_world import (
 def miniature():
   """Few of everything, seen through random weights."""
   config = imitate.get_config("quick")
-  config.embedding.method = "untrained"
+  config.embedding.update(method="untrained", members=2)
   config.engine = config.camera = "native"
   config.num_seeds = 2
   config.rewards = ("embedding",)
@@ -89,6 +89,18 @@ def eyes():
   return imitation_eyes.load_eyes(miniature())
 
 
+def test_distances_between_frames_are_those_of_all_members_together(eyes):
+  frames = jax.random.randint(jax.random.key(1), (2, 32, 32, 3), 0, 256).astype(jnp.uint8)
+
+  def distance(params):
+    return np.linalg.norm(np.subtract(*eyes.embed(params, frames)))
+
+  both = jax.tree.map(lambda leaf: leaf[0], eyes.params)
+  each = [distance(jax.tree.map(lambda leaf, k=k: leaf[k : k + 1], both)) for k in (0, 1)]
+  assert each[0] != pytest.approx(each[1], rel=1e-3)
+  assert distance(both) == pytest.approx(np.sqrt(np.mean(np.square(each))), rel=1e-4)
+
+
 def test_demonstration_and_agent_are_seen_by_different_cameras(scenery):
   config = miniature()
   assert config.views.demonstration not in config.views.agent
@@ -98,7 +110,7 @@ def test_demonstration_and_agent_are_seen_by_different_cameras(scenery):
   assert np.abs(own.astype(int) - scenery.frames[0]).mean(axis=(1, 2, 3)).min() > 5.0
 
 
-@pytest.mark.parametrize(("reward", "size"), [("embedding", 32), ("pixels", 768)])
+@pytest.mark.parametrize(("reward", "size"), [("embedding", 64), ("pixels", 768)])
 def test_rewards_of_pictures_are_in_units_of_what_two_views_are_apart(scenery, eyes, reward, size):
   config = miniature()
   arena = make_arena(config, scenery)
@@ -141,6 +153,8 @@ def test_the_reward_of_true_states_compares_places_in_the_same_unit(scenery, eye
     ({"rewards": ("pixel",)}, "no reward pixel; did you mean pixels"),
     ({"rewards": ()}, "config.rewards needs different names"),
     ({"task": "E"}, "config.task is one of"),
+    ({"embedding": {"members": 0}}, "config.embedding.members must be at least 1"),
+    ({"views": {"agent": ()}}, "config.views.agent needs one or more of front, left"),
     ({"views": {"agent": ("left", "below")}}, "config.views.agent is one of"),
     ({"reward": {"threshold": 0.0}}, "threshold must be positive"),
     ({"ppo": {"minibatches": 3}}, "cannot be dealt to 3"),
