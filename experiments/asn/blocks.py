@@ -2,6 +2,7 @@
 
   jaxskills train asn/blocks:quick
   jaxskills train asn/blocks:paper
+  jaxskills train asn/blocks:imitation
 
 Sermanet et al. 2018 and Mees et al. 2020, tables I to III. A simulated Panda stacks (A), pushes to
 colours (B), stacks by colours (C), separates and stacks (D) blocks before four cameras; methods
@@ -12,6 +13,7 @@ and with the baselines beside them, not with the papers'.
 
 `quick` trains TCN-lifted and ASN on A and B with five seeds each and tests on C. `paper` has 300
 demonstrations of each task and all rows and columns of ASN's three tables (but for real videos).
+`imitation` trains what the policies of `asn/imitate:quick` see through.
 
 Both train a small network from random weights on pictures of 64 x 64, where the papers train a head
 on a frozen Inception with ImageNet's. What goes with that is ours, in `paper` too: 2 videos of 8
@@ -45,6 +47,7 @@ from jaxskills.training.workdir import Workdir, read_config
 EXPERIMENT = "asn/blocks"
 PRESETS = {
   "quick": "TCN and ASN on stacking and pushing, tested on unseen stacking by colours; 2 CPU cores",
+  "imitation": "25 TCNs of pushing and stacking by colours, for asn/imitate; 2 CPU cores",
   "paper": "tables I to III: all methods, ablations and task combinations; wants an accelerator",
 }
 _SHIFTS = ("shapes", "looks")
@@ -120,6 +123,9 @@ def get_config(preset: str = "quick") -> ConfigDict:
       },
     }
   )
+  if preset == "imitation":
+    config.num_seeds = 25  # five for each of five policies
+    config.methods, config.columns = ("tcn_lifted",), ("BC->A",)
   if preset == "paper":
     config.methods = tuple(name for name in methods.METHODS if name not in methods.IN_NO_TABLE)
     config.columns = ("C->C", "ABC->ABC", "ABC->C", "AB->C", "ABD->C")

@@ -1,6 +1,6 @@
 """A policy learns to do what one video shows: PPO, rewarded for looking alike in an embedding.
 
-  jaxskills train asn/blocks:quick --config.columns="BC->A" --workdir=RUN
+  jaxskills train asn/blocks:imitation --workdir=RUN
   jaxskills train asn/imitate:quick --config.embedding.run=RUN
   jaxskills train asn/imitate:paper --config.embedding.run=RUN
 
@@ -9,7 +9,8 @@ without the task that is imitated, see what the agent's two cameras see; with th
 joints and the time they are all that the policy knows. It is rewarded for being near the frame of
 that time of one demonstration, seen by a third camera. The same PPO with the same eyes is then
 rewarded for raw pixels being alike. What counts is neither's return, but how often the task is
-truly done. Seeds are of embedding and policy together.
+truly done. Seeds are of embeddings and policy together, five embeddings for each: a run of fewer
+than 25 is dealt out again.
 
 `quick` is not a whole task but the reach-and-push part of A: in a scene of A, red is reached and
 pushed up to blue, with fingers that neither open nor close. Its embeddings learn from B and C: what
@@ -19,8 +20,9 @@ the arm's home pose, and a block that lies askew can be gripped by luck only. No
 for it.
 
 The paper's agent has one camera and no clock. A reward that goes with the demonstration's time is
-no function of what one frame shows, so time is told; and one camera's embedding is off by up to
-4 cm towards or away from it, which two cameras on either side halve or better.
+no function of what one frame shows, so time is told; and one embedding through one camera takes
+the hand's place for one up to 9 cm away, each in its own way; through two cameras on either side
+and five embeddings side by side it is 2 cm to the side, as the hand pushes.
 
 Not from the video come the demonstration's states, where some episodes begin and from which none
 may stray far, as in the paper (`--config.starts.anywhere=0 --config.far=0` does without); the
@@ -29,6 +31,7 @@ videos of the tasks that the embedding learned from; and the judgement of succes
 
 Ablations are one line each:
   --config.views.agent=left             one camera; =front is the demonstration's own
+  --config.embedding.members=1          one embedding a seed
   --config.rewards=object_state,success    true states as a ceiling; true success alone
   --config.reward.kind=tcn, distance       other forms of the reward
   --config.goal_only                       the last frame of the demonstration at all times
