@@ -26,14 +26,15 @@ PUSH_TOGETHER = Task("push_together", "red pushed up to blue", ("red", "blue"), 
 
 _WHOLE = "A"  # the task of which this is a part
 _PACE = 0.24  # m/s; usual speed of the hand
-_STRAIGHT = 0.3  # rad; greatest angle between the way of the block and straight ahead
-_FAR = 0.18  # m; least from centre to centre at the start
+_STRAIGHT = 0.15  # rad; greatest angle between the way of the block and straight ahead
+_FAR = 0.16  # m; least from centre to centre at the start
+_NEAREST = 0.42  # m before the base, of red: a hand behind what is nearer folds the elbow too far
 _CROOKED = 0.15  # share that is left of the angle between a block's side and the way
 _OPENING = 0.012  # m, of each finger: what is pushed may be 2.7 cm off the middle, not 1.5
-_GAP = 0.08  # m; a hand that comes down too far ahead is still behind the block
+_GAP = 0.07  # m; a hand that comes down too far ahead is still behind the block
 _HELD = 6  # frames that the hand stays at the end: whoever follows a little late gets there too
 _AT_MOST = 100  # frames
-_ATTEMPTS = 2000  # one scene of A in a hundred has blue where it is wanted
+_ATTEMPTS = 10_000  # one scene of A in six hundred has both where they are wanted
 
 
 def demonstrate_push(seed: int, *, condition: str = "train") -> Demonstration:
@@ -52,7 +53,7 @@ def demonstrate_push(seed: int, *, condition: str = "train") -> Demonstration:
     drawn = streams(_WHOLE, seed, condition, attempt)
     scene = sample_scene(_WHOLE, seed, condition, attempt, drawn)
     far, way = _way(scene)
-    if far < _FAR or abs(way) > _STRAIGHT:
+    if scene.items[0].position[0] < _NEAREST or far < _FAR or abs(way) > _STRAIGHT:
       continue
     scene = scene._replace(items=tuple(_faced(item, way) for item in scene.items))
     style = Style(drawn.behaviour, _PACE)
