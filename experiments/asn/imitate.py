@@ -2,7 +2,9 @@
 
   jaxskills train asn/blocks:imitation --workdir=RUN
   jaxskills train asn/imitate:quick --config.embedding.run=RUN
-  jaxskills train asn/imitate:paper --config.embedding.run=RUN
+
+  jaxskills train asn/blocks:paper --config.columns="AB->C" --config.num_seeds=25 --workdir=RUN2
+  jaxskills train asn/imitate:paper --config.embedding.run=RUN2
 
 Mees et al. 2020, section III-C. RUN is a finished run of `asn/blocks`, whose embeddings, trained
 without the task that is imitated, see what the agent's two cameras see; with the angles of the

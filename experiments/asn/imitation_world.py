@@ -26,6 +26,7 @@ from jaxskills.envs.tabletop.tasks import TASKS, Task
 from jaxskills.envs.wrappers.video_reward import Features, VideoReward, camera_look
 from jaxskills.evaluation.video_baselines import pixels
 from jaxskills.experiments.asn.imitation_eyes import Eyes
+from jaxskills.experiments.asn.task_sets import tasks_in
 from jaxskills.physics.camera import Camera, make_camera
 from jaxskills.physics.engine import make_engine
 from jaxskills.physics.state import Engine
@@ -93,8 +94,9 @@ def make_scenery(config: ConfigDict) -> Scenery:
   own, model = tuple(config.views.agent), make_model(given.scene)
   views = (*own, config.views.demonstration)
   pairs = []
+  learned = sorted(tasks_in(config.embedding.train))
   for number in range(config.calibration.videos):
-    task = config.embedding.train[number % len(config.embedding.train)]
+    task = learned[number % len(learned)]
     other = demonstrate(task, config.demonstration.seed + number)
     instants = other.qpos[:: config.calibration.stride]
     pairs.append(film_states(config, make_model(other.scene), views, instants))
